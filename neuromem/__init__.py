@@ -1,0 +1,130 @@
+"""neuromem: biologically inspired memory systems on NumPy and Numba, with an optional GPU."""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from neuromem.baselines import ExactStore
+    from neuromem.errors import (
+        BackendError,
+        CapacityError,
+        ConvergenceWarning,
+        FormatError,
+        InputError,
+        InputTypeError,
+        MediaError,
+        MissingDataError,
+        MissingDependencyError,
+        NeuromemError,
+        NeuromemWarning,
+        NotFittedError,
+        PrecisionWarning,
+        ProbeMutatedMemoryError,
+        SaturationWarning,
+        ScoreError,
+        SpaceMismatchError,
+        StoreError,
+        StoreLockedError,
+        UnknownKeyError,
+        UnsupportedCodecError,
+    )
+    from neuromem.io import load, save
+    from neuromem.kernel_registry import warmup
+    from neuromem.protocols import (
+        Completes,
+        Forgets,
+        ItemSpec,
+        Memory,
+        Predicts,
+        Recall,
+        Recognizes,
+        capabilities,
+    )
+    from neuromem.sparsey import MultiScaleSparseyClassifier, SparseyClassifier, SparseyLayer, SparseyMac
+    from neuromem.threads import get_num_threads, set_num_threads, threads
+
+# Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
+HOME = {
+    "ExactStore": "baselines",
+    "MultiScaleSparseyClassifier": "sparsey",
+    "SparseyClassifier": "sparsey",
+    "SparseyLayer": "sparsey",
+    "SparseyMac": "sparsey",
+    "load": "io",
+    "save": "io",
+    "warmup": "kernel_registry",
+    "get_num_threads": "threads",
+    "set_num_threads": "threads",
+    "threads": "threads",
+    **dict.fromkeys(
+        ("Completes", "Forgets", "ItemSpec", "Memory", "Predicts", "Recall", "Recognizes", "capabilities"), "protocols"
+    ),
+    **dict.fromkeys(
+        (
+            "BackendError",
+            "CapacityError",
+            "ConvergenceWarning",
+            "FormatError",
+            "InputError",
+            "InputTypeError",
+            "MediaError",
+            "MissingDataError",
+            "MissingDependencyError",
+            "NeuromemError",
+            "NeuromemWarning",
+            "NotFittedError",
+            "PrecisionWarning",
+            "ProbeMutatedMemoryError",
+            "SaturationWarning",
+            "ScoreError",
+            "SpaceMismatchError",
+            "StoreError",
+            "StoreLockedError",
+            "UnknownKeyError",
+            "UnsupportedCodecError",
+        ),
+        "errors",
+    ),
+}
+SUBMODULES = ("baselines", "datasets", "errors", "sparsey")
+
+__all__ = sorted([*HOME, *SUBMODULES, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        value = getattr(importlib.import_module(f"neuromem.{HOME[name]}"), name)
+        globals()[name] = value  # also keeps the function ``threads`` from being hidden by its module
+        return value
+    if name in SUBMODULES:
+        return importlib.import_module(f"neuromem.{name}")
+    raise AttributeError(f"module 'neuromem' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class CheckoutFinder:
+    """Finds ``neuromem.gpu`` in the folder ``gpu`` beside this package, in a checkout that was not installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "neuromem.gpu":
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname, self.folder / "__init__.py", submodule_search_locations=[str(self.folder)]
+        )
+
+
+PACKAGE = Path(__file__).parent
+if not (PACKAGE / "gpu").exists() and (PACKAGE.parent / "gpu" / "kernels").exists():
+    sys.meta_path.append(CheckoutFinder(PACKAGE.parent / "gpu"))

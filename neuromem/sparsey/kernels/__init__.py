@@ -1,0 +1,21 @@
+"""Numba kernels of the Sparsey system, split by task: arrays in, arrays out.
+
+Layout shared by all of them: the cells of a mac are the bits of ``n_words`` 64-bit words.  A module (CM) of up to 64 cells
+is padded to a power of two, so that it never straddles a word; a larger one is padded to whole words.  A mac's weights
+are one bit row per afferent plus one row of zeros, which pads groups of rows to a fixed size.
+"""
+
+from neuromem.sparsey.kernels.accumulate import accumulate_and_choose
+from neuromem.sparsey.kernels.aging import learn_aging, recall_aging
+from neuromem.sparsey.kernels.present import learn_stream, recall_batch
+from neuromem.sparsey.kernels.readout import reconstruct, shared_winners
+
+__all__ = [
+    "accumulate_and_choose",
+    "learn_aging",
+    "learn_stream",
+    "recall_aging",
+    "recall_batch",
+    "reconstruct",
+    "shared_winners",
+]

@@ -1,0 +1,222 @@
+"""Present a stream of items to a grid of macs: learn one by one, or recall in any order.
+
+Macs stand outside and items inside: a mac's weights stay in cache for the whole stream, and since macs at one level
+without feedback do not see each other, threads over macs keep the exact sequential meaning of "item n meets the weights
+that item n - 1 left".
+"""
+
+import numpy as np
+
+from neuromem.jit import jit, prange
+from neuromem.sparsey.kernels.accumulate import (
+    GROUP,
+    ONE,
+    ZERO,
+    choose_best,
+    collect_rows,
+    count_rows,
+    planes_for,
+    unpack_counts,
+)
+from neuromem.sparsey.kernels.choose import (
+    combined_input,
+    draw_winner,
+    excess_weight,
+    expansivity_minus_one,
+    module_uniform,
+)
+
+UNIFORM_WINNERS = 1
+FREEZE_NONE, FREEZE_CELL, FREEZE_MAC = 0, 1, 2
+ITEMS_PER_TASK = 256  # read-only work is cut into (mac, block of items) tasks of this size
+
+
+@jit
+def mean_combined(counts, n_active, u_exponent):
+    """G: the mean over modules of the largest V, summed in module order."""
+    total = 0.0
+    for q in range(counts.shape[0]):
+        total += combined_input(counts[q], n_active, u_exponent)
+    return total / counts.shape[0]
+
+
+@jit
+def strengthen(weights, rows, n_rows, cell_bit, n_weights, cell):
+    """Set the weights from the active afferents to one winner; keep the winner's weight count."""
+    word = cell_bit >> 6
+    bit = ONE << np.uint64(cell_bit & 63)
+    added = 0
+    for j in range(n_rows):
+        row = weights[rows[j]]
+        old = row[word]
+        row[word] = old | bit
+        added += (old & bit) == ZERO
+    n_weights[cell] += added
+    return added
+
+
+@jit(parallel=True)
+def learn_stream(
+    indices,
+    indptr,
+    row_of_feature,
+    cell_order,
+    shape,
+    bounds,
+    exponents,
+    sigmoid,
+    modes,
+    freeze_limits,
+    key,
+    first_step,
+    n_learned,
+    silent,
+    weights,
+    n_weights,
+    frozen,
+    out_codes,
+    out_written,
+    out_familiarity,
+):
+    """Present items in order to every mac, learning the first ``n_learned`` of them.
+
+    Parameters
+    ----------
+    indices : int32 (nnz,)
+        Active features of the items, one after the other.
+    indptr : int64 (n_items + 1,)
+    row_of_feature : int32 (n_macs, n_features)
+        Afferent of each feature, -1 where the mac does not see it.
+    cell_order : uint16 (n_macs, n_modules, units_per_module)
+        Number of the cell that stands at each bit position.
+    shape : int64 (3,)
+        Modules, units per module, padded units per module.
+    bounds : int64 (3,)
+        Lowest and highest number of active afferents that wake a mac; fixed normaliser, or 0 for the active count.
+    exponents : float64 (4,)
+        U exponent, familiarity floor, expansivity exponent, expansivity scale.
+    sigmoid : float64 (4,)
+    modes : int64 (3,)
+        Transfer, winners (1: uniform), freeze.
+    freeze_limits : int64 (2,)
+        Weights at which a cell freezes; weights at which a mac freezes.
+    key : uint32 (2,)
+    first_step, n_learned, silent : int
+    weights : uint64 (n_macs, n_afferents + 1, n_words), in and out
+    n_weights : int32 (n_macs, n_modules * units_per_module), in and out
+    frozen : bool (n_macs, n_modules * units_per_module), in and out
+    out_codes, out_written : uint8 or uint16 (n_items, n_macs, n_modules)
+        Winners recall would have given before the write; winners written.
+    out_familiarity : float64 (n_items, n_macs)
+    """
+    n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
+    n_modules, units, padded = shape[0], shape[1], shape[2]
+    n_items = indptr.shape[0] - 1
+    for m in prange(n_macs):
+        mac_weights = weights[m]
+        n_words = mac_weights.shape[1]
+        rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
+        planes = np.empty((planes_for(n_afferents), n_words), np.uint64)
+        carry = np.empty(n_words, np.uint64)
+        mask = np.empty(max(1, padded >> 6), np.uint64)
+        best_counts = np.empty(n_modules, np.int32)
+        best = np.empty(n_modules, np.int32)
+        counts = np.empty(64 * n_words, np.int32)
+        excess = np.empty(n_afferents + 1, np.int64)
+        mac_total = np.int64(0)
+        for i in range(n_weights.shape[1]):
+            mac_total += n_weights[m, i]
+        for n in range(n_items):
+            n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
+            if n_rows < bounds[0] or n_rows > bounds[1]:
+                for q in range(n_modules):
+                    out_codes[n, m, q] = silent
+                    out_written[n, m, q] = silent
+                out_familiarity[n, m] = 0.0
+                continue
+            n_active = n_rows if bounds[2] == 0 else bounds[2]
+            n_planes = planes_for(n_rows)
+            count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
+            choose_best(planes, n_planes, n_modules, units, padded, best_counts, best, mask)
+            familiarity = mean_combined(best_counts, n_active, exponents[0])
+            out_familiarity[n, m] = familiarity
+            for q in range(n_modules):
+                out_codes[n, m, q] = cell_order[m, q, best[q]]
+            if n >= n_learned:
+                for q in range(n_modules):
+                    out_written[n, m, q] = out_codes[n, m, q]
+                continue
+            eta_minus_one = 0.0
+            if modes[1] != UNIFORM_WINNERS:
+                eta_minus_one = expansivity_minus_one(familiarity, exponents[1], exponents[2], exponents[3], units)
+            any_excess = eta_minus_one > 0.0
+            if any_excess:
+                unpack_counts(planes, n_planes, counts)
+                for u in range(n_rows + 1):
+                    combined = combined_input(u, n_active, exponents[0])
+                    excess[u] = excess_weight(combined, eta_minus_one, modes[0], sigmoid)
+            for q in range(n_modules):
+                uniform = module_uniform(first_step + n, m, q, key)
+                winner = draw_winner(uniform, counts, q * padded, units, excess, any_excess)
+                out_written[n, m, q] = cell_order[m, q, winner]
+                cell = q * units + winner
+                if not frozen[m, cell]:
+                    mac_total += strengthen(mac_weights, rows, n_rows, q * padded + winner, n_weights[m], cell)
+                    if modes[2] == FREEZE_CELL and n_weights[m, cell] >= freeze_limits[0]:
+                        frozen[m, cell] = True
+            if modes[2] == FREEZE_MAC and mac_total >= freeze_limits[1]:
+                for i in range(frozen.shape[1]):
+                    frozen[m, i] = True
+
+
+@jit(parallel=True)
+def recall_batch(
+    indices,
+    indptr,
+    row_of_feature,
+    cell_order,
+    shape,
+    bounds,
+    exponents,
+    with_familiarity,
+    silent,
+    weights,
+    out_codes,
+    out_familiarity,
+):
+    """Argmax codes of every item at every mac; arguments as in ``learn_stream``; nothing is learned.
+
+    ``out_familiarity`` is filled only where ``with_familiarity`` is true; it may then be of shape (0, 0) otherwise.
+    """
+    n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
+    n_modules, units, padded = shape[0], shape[1], shape[2]
+    n_items = indptr.shape[0] - 1
+    n_blocks = (n_items + ITEMS_PER_TASK - 1) // ITEMS_PER_TASK
+    for task in prange(n_macs * n_blocks):
+        m = task // n_blocks
+        start = (task - m * n_blocks) * ITEMS_PER_TASK
+        stop = min(start + ITEMS_PER_TASK, n_items)
+        mac_weights = weights[m]
+        n_words = mac_weights.shape[1]
+        rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
+        planes = np.empty((planes_for(n_afferents), n_words), np.uint64)
+        carry = np.empty(n_words, np.uint64)
+        mask = np.empty(max(1, padded >> 6), np.uint64)
+        best_counts = np.empty(n_modules, np.int32)
+        best = np.empty(n_modules, np.int32)
+        for n in range(start, stop):
+            n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
+            if n_rows < bounds[0] or n_rows > bounds[1]:
+                for q in range(n_modules):
+                    out_codes[n, m, q] = silent
+                if with_familiarity:
+                    out_familiarity[n, m] = 0.0
+                continue
+            n_planes = planes_for(n_rows)
+            count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
+            choose_best(planes, n_planes, n_modules, units, padded, best_counts, best, mask)
+            for q in range(n_modules):
+                out_codes[n, m, q] = cell_order[m, q, best[q]]
+            if with_familiarity:
+                n_active = n_rows if bounds[2] == 0 else bounds[2]
+                out_familiarity[n, m] = mean_combined(best_counts, n_active, exponents[0])
