@@ -7,15 +7,23 @@ are one bit row per afferent plus one row of zeros, which pads groups of rows to
 
 from neuromem.sparsey.kernels.accumulate import accumulate_and_choose
 from neuromem.sparsey.kernels.aging import learn_aging, recall_aging
+from neuromem.sparsey.kernels.encode import deskew_images, edge_lists, gather_lists
+from neuromem.sparsey.kernels.labels import correct_errors, count_labels, sum_scores
 from neuromem.sparsey.kernels.present import learn_stream, recall_batch
 from neuromem.sparsey.kernels.readout import reconstruct, shared_winners
 
 __all__ = [
     "accumulate_and_choose",
+    "correct_errors",
+    "count_labels",
+    "deskew_images",
+    "edge_lists",
+    "gather_lists",
     "learn_aging",
     "learn_stream",
     "recall_aging",
     "recall_batch",
     "reconstruct",
     "shared_winners",
+    "sum_scores",
 ]
