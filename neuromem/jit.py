@@ -3,10 +3,10 @@
 Every function here is plain arithmetic, so that NumPy (``neuromem.random``), Numba and CUDA C++ give the same bits.
 """
 
+import importlib
 import logging
 import math
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ prange = numba.prange
 
 CACHE_WANTED = os.environ.get("NEUROMEM_JIT_CACHE", "1") != "0"
 no_cache_warned = False
+compiled: list[Any] = []  # every kernel that was decorated in this process; the cache is found through them
 
 
 def jit(function: Callable | None = None, *, parallel: bool = False, **options: Any) -> Any:
@@ -46,12 +47,14 @@ def jit(function: Callable | None = None, *, parallel: bool = False, **options: 
         return lambda wrapped: jit(wrapped, parallel=parallel, **options)
     settings = {"nogil": True, "error_model": "numpy", "parallel": parallel, **options}
     try:
-        return numba.njit(cache=CACHE_WANTED, **settings)(function)
+        kernel = numba.njit(cache=CACHE_WANTED, **settings)(function)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         warn_no_cache()
-        return numba.njit(cache=False, **settings)(function)
+        kernel = numba.njit(cache=False, **settings)(function)
+    compiled.append(kernel)
+    return kernel
 
 
 def warn_no_cache() -> None:
@@ -66,22 +69,24 @@ def warn_no_cache() -> None:
 
 
 def cache_directories() -> list[Path]:
-    """Folders that hold compiled kernels of this library."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        return [path for path in Path(chosen).glob("*") if path.is_dir() and list(path.glob("*.nb[ic]"))]
-    return sorted({path.parent for path in Path(__file__).parent.rglob("__pycache__/*.nb[ic]")})
+    """Folders that hold compiled kernels of this library, and of nothing else, wherever Numba was told to keep them."""
+    package = Path(__file__).parent
+    for kernels in sorted([*package.glob("*/kernels.py"), *package.glob("*/kernels/__init__.py")]):
+        system = kernels.relative_to(package).parts[0]
+        importlib.import_module(f"neuromem.{system}.kernels")
+    own = [
+        kernel for kernel in compiled if kernel.__module__.partition(".")[0] == "neuromem" and hasattr(kernel, "stats")
+    ]
+    return sorted({Path(kernel.stats.cache_path) for kernel in own if kernel.stats.cache_path})
 
 
 def clear_cache() -> int:
-    """Delete compiled kernels; return how many files went."""
+    """Delete compiled kernels from the disk; return how many files went."""
     removed = 0
     for folder in cache_directories():
         for path in folder.glob("*.nb[ic]"):
             path.unlink(missing_ok=True)
             removed += 1
-        if not any(folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
     return removed
 
 

@@ -23,8 +23,8 @@ class KernelRow:
         Makes arguments of the declared dtypes, outputs included.
     outputs : tuple of int
         Which arguments are written.
-    rtol : float, default 0
-        Allowed relative difference between executors; 0: equal.
+    rtol, atol : float, default 0
+        Allowed relative and absolute difference between executors; both 0: equal.
     cpu_only : str
         Why there is no GPU twin, where there is to be none.
     """
@@ -35,6 +35,7 @@ class KernelRow:
     outputs: tuple[int, ...]
     reference: str | None = None
     rtol: float = 0.0
+    atol: float = 0.0
     cpu_only: str = ""
 
     def resolve(self, path: str | None = None) -> Callable[..., Any]:

@@ -1,0 +1,7 @@
+"""``python -m neuromem.cli``."""
+
+import sys
+
+from neuromem.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Published experiments and the demonstration, one module per name; see ``registry``."""

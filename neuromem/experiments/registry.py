@@ -1,0 +1,39 @@
+"""Every experiment by name: what it needs, how long it takes, what was published."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuromem.experiments.result import Result
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of ``neuromem reproduce --list``."""
+
+    name: str
+    module: str
+    what: str
+    data: str
+    minutes: str
+    published: str
+    seeds: int = 3
+
+    def run(self, *, quick: bool, seeds: int | None, out: Path | None, progress: bool) -> Result:
+        """Run it; figures go to ``out`` where one is given."""
+        function: Callable[..., Result] = importlib.import_module(f"neuromem.experiments.{self.module}").run
+        return function(quick=quick, seeds=seeds or (1 if quick else self.seeds), out=out, progress=progress)
+
+
+EXPERIMENTS = {
+    row.name: row
+    for row in (
+        Experiment("mnist-200", "mnist200", "200 skeleton digits per class, shown once", "MNIST", "2", "91 %, 220 s to learn"),
+        Experiment("mnist", "mnist", "all 60,000 digits, shown once", "MNIST", "8", "about 90 % on a subset"),
+        Experiment("sisc", "sisc", "similar inputs get similar codes, against the closed form", "none", "0.2", "none read"),
+        Experiment("sparsey-capacity", "capacity", "how much a mac holds; time against items stored", "none", "1", "none read"),
+        Experiment("sparsey-continual", "continual", "five two-class tasks in a row, no replay", "MNIST", "4", "none"),
+        Experiment("sparsey-few", "few", "1 to 20 digits per class; one-shot Omniglot", "MNIST, Omniglot", "6", "none"),
+    )
+}
