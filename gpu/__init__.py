@@ -39,9 +39,7 @@ def availability() -> tuple[Step, ...]:
         cupy.RawModule(code=PROBE).get_function("nm_probe")((1,), (1,), (out,))
         answer = int(out[0])
     except Exception as error:  # whatever goes wrong here, a kernel cannot be run
-        remedy = (
-            f"{type(error).__name__}: {error}; install the extra with [ctk], and a CUDA version that knows this card"
-        )
+        remedy = f"{type(error).__name__}: {error}; install the extra with [ctk], and a CUDA version that knows this card"
         return (*steps, Step("a kernel compiles and runs", False, remedy))
     return (*steps, Step("a kernel compiles and runs", answer == 42, f"answered {answer}"))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from neuromem import baselines, datasets, errors, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
     from neuromem.io import load, save
     from neuromem.kernel_registry import warmup
+    from neuromem.parallel import get_num_threads, set_num_threads, threads
     from neuromem.protocols import (
         Completes,
         Forgets,
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
         capabilities,
     )
     from neuromem.sparsey import MultiScaleSparseyClassifier, SparseyClassifier, SparseyLayer, SparseyMac
-    from neuromem.threads import get_num_threads, set_num_threads, threads
 
 # Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
 HOME = {
@@ -59,9 +60,9 @@ HOME = {
     "load": "io",
     "save": "io",
     "warmup": "kernel_registry",
-    "get_num_threads": "threads",
-    "set_num_threads": "threads",
-    "threads": "threads",
+    "get_num_threads": "parallel",
+    "set_num_threads": "parallel",
+    "threads": "parallel",
     **dict.fromkeys(
         ("Completes", "Forgets", "ItemSpec", "Memory", "Predicts", "Recall", "Recognizes", "capabilities"), "protocols"
     ),
@@ -94,13 +95,59 @@ HOME = {
 }
 SUBMODULES = ("baselines", "datasets", "errors", "sparsey")
 
-__all__ = sorted([*HOME, *SUBMODULES, "__version__"])  # noqa: PLE0605
+__all__ = [
+    "BackendError",
+    "CapacityError",
+    "Completes",
+    "ConvergenceWarning",
+    "ExactStore",
+    "Forgets",
+    "FormatError",
+    "InputError",
+    "InputTypeError",
+    "ItemSpec",
+    "MediaError",
+    "Memory",
+    "MissingDataError",
+    "MissingDependencyError",
+    "MultiScaleSparseyClassifier",
+    "NeuromemError",
+    "NeuromemWarning",
+    "NotFittedError",
+    "PrecisionWarning",
+    "Predicts",
+    "ProbeMutatedMemoryError",
+    "Recall",
+    "Recognizes",
+    "SaturationWarning",
+    "ScoreError",
+    "SpaceMismatchError",
+    "SparseyClassifier",
+    "SparseyLayer",
+    "SparseyMac",
+    "StoreError",
+    "StoreLockedError",
+    "UnknownKeyError",
+    "UnsupportedCodecError",
+    "__version__",
+    "baselines",
+    "capabilities",
+    "datasets",
+    "errors",
+    "get_num_threads",
+    "load",
+    "save",
+    "set_num_threads",
+    "sparsey",
+    "threads",
+    "warmup",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in HOME:
         value = getattr(importlib.import_module(f"neuromem.{HOME[name]}"), name)
-        globals()[name] = value  # also keeps the function ``threads`` from being hidden by its module
+        globals()[name] = value
         return value
     if name in SUBMODULES:
         return importlib.import_module(f"neuromem.{name}")

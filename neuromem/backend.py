@@ -36,9 +36,7 @@ class Backend:
         except ModuleNotFoundError as error:
             if error.name != target:
                 raise
-            raise BackendError(
-                f"{system} has no GPU kernels yet; move the arrays to the CPU with cupy.asnumpy(array)"
-            ) from None
+            raise BackendError(f"{system} has no GPU kernels yet; move the arrays to the CPU with cupy.asnumpy(array)") from None
 
 
 NUMPY = Backend("numpy")
@@ -59,12 +57,9 @@ def backend_of(*arrays: Any) -> Backend:
     'numpy'
     """
     found = [
-        Backend("cupy", int(array.device.id)) if type(array).__module__.split(".")[0] == "cupy" else NUMPY
-        for array in arrays
+        Backend("cupy", int(array.device.id)) if type(array).__module__.split(".")[0] == "cupy" else NUMPY for array in arrays
     ]
     if len(set(found)) > 1:
-        places = ", ".join(
-            f"argument {i} on {'the CPU' if b.device is None else f'GPU {b.device}'}" for i, b in enumerate(found)
-        )
+        places = ", ".join(f"argument {i} on {'the CPU' if b.device is None else f'GPU {b.device}'}" for i, b in enumerate(found))
         raise BackendError(f"arguments live on different devices: {places}; move them with .to() or cupy.asnumpy()")
     return found[0] if found else NUMPY

@@ -82,7 +82,7 @@ class Estimator:
         return Tags(
             estimator_type=self._ESTIMATOR_TYPE,
             target_tags=TargetTags(required=classifies),
-            transformer_tags=TransformerTags() if hasattr(self, "transform") else None,
+            transformer_tags=TransformerTags(preserves_dtype=[]) if hasattr(self, "transform") else None,
             classifier_tags=ClassifierTags() if classifies else None,
             input_tags=InputTags(),
         )

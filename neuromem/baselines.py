@@ -37,6 +37,10 @@ class ExactStore(Estimator):
 
     _STATE = {"items_": (np.float32, 2), "ids_": (np.int64, 1), "targets_": (np.int64, 1)}
     _SCALARS = ("next_id_",)
+    items_: np.ndarray
+    ids_: np.ndarray
+    targets_: np.ndarray
+    next_id_: int
 
     def __init__(self, n_features: int | None = None, capacity: int | None = None, on_full: str = "error") -> None:
         self.n_features = n_features
@@ -91,7 +95,9 @@ class ExactStore(Estimator):
         labels = None if targets is None else validate.labels(targets, len(items), name="targets").astype(np.int64)
         kept = len(self.items_) if fitted else 0
         if self.capacity is not None and kept + len(items) > self.capacity and self.on_full == "error":
-            raise CapacityError(f"{kept} items are kept and {len(items)} came, the capacity is {self.capacity}; use on_full='oldest'")
+            raise CapacityError(
+                f"{kept} items are kept and {len(items)} came, the capacity is {self.capacity}; use on_full='oldest'"
+            )
         first = self.next_id_ if fitted else 0
         ids = np.arange(first, first + len(items), dtype=np.int64)
         start = 0 if self.capacity is None else max(0, kept + len(items) - self.capacity)

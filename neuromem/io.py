@@ -175,10 +175,9 @@ def header_node(state: Mapping[str, Any], prefix: str, arrays: dict[str, np.ndar
 
 
 def npy_header(array: np.ndarray) -> bytes:
+    """The header that an array's ``.npy`` form begins with."""
     buffer = stdio.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        buffer, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-    )
+    np.lib.format.write_array_header_1_0(buffer, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape})
     return buffer.getvalue()
 
 
@@ -271,6 +270,7 @@ class opened:
             raise FormatError(f"{self.path.name}: cannot be read as a zip: {error}") from None
 
     def read(self, archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, zipfile.ZipInfo]]:
+        """The checked header, and the members that it lists."""
         entries = archive.infolist()
         members = {entry.filename: entry for entry in entries}
         if len(members) != len(entries):
@@ -300,6 +300,7 @@ class opened:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys all differ."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise FormatError("the header has a key twice")
@@ -307,6 +308,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse_constant(text: str) -> None:
+    """NaN and infinity are not JSON."""
     raise FormatError(f"the header has {text}, which is not JSON")
 
 
@@ -372,7 +374,9 @@ def check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, description: A
         raise FormatError(f"{name} takes {info.file_size} bytes, which does not fit its shape {shape}")
 
 
-def state_node(node: dict[str, Any], prefix: str, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
+def state_node(
+    node: dict[str, Any], prefix: str, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
+) -> dict[str, Any]:
     """Read a node's arrays, and its children's, into the form that ``set_state`` takes."""
     arrays = {}
     for name, description in node["arrays"].items():

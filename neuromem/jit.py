@@ -24,8 +24,8 @@ compiled: list[Any] = []  # every kernel that was decorated in this process; the
 def jit(function: Callable | None = None, *, parallel: bool = False, **options: Any) -> Any:
     """Compile a kernel: ``numba.njit`` with the library's settings.
 
-    Machine code is cached on disk.  Where no folder can be written the kernel is compiled anew in every process, and one
-    warning says so.  ``NEUROMEM_JIT_CACHE=0`` turns the cache off.
+    Machine code is cached on disk.  Where no folder can be written the kernel is compiled anew in every process, and
+    one warning says so.  ``NEUROMEM_JIT_CACHE=0`` turns the cache off.
 
     Parameters
     ----------
@@ -74,9 +74,7 @@ def cache_directories() -> list[Path]:
     for kernels in sorted([*package.glob("*/kernels.py"), *package.glob("*/kernels/__init__.py")]):
         system = kernels.relative_to(package).parts[0]
         importlib.import_module(f"neuromem.{system}.kernels")
-    own = [
-        kernel for kernel in compiled if kernel.__module__.partition(".")[0] == "neuromem" and hasattr(kernel, "stats")
-    ]
+    own = [kernel for kernel in compiled if kernel.__module__.partition(".")[0] == "neuromem" and hasattr(kernel, "stats")]
     return sorted({Path(kernel.stats.cache_path) for kernel in own if kernel.stats.cache_path})
 
 

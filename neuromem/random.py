@@ -64,9 +64,7 @@ def seed_sequence_of(random_state: RandomState) -> np.random.SeedSequence:
         return np.random.SeedSequence()
     if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool) and random_state >= 0:
         return np.random.SeedSequence(int(random_state))
-    raise InputError(
-        f"random_state is {random_state!r}; None, an integer from 0 up, a SeedSequence or a Generator was expected"
-    )
+    raise InputError(f"random_state is {random_state!r}; None, an integer from 0 up, a SeedSequence or a Generator was expected")
 
 
 def stream_of(seeds: np.random.SeedSequence, stream: str) -> np.random.SeedSequence:

@@ -3,6 +3,7 @@
 Wordings of array messages follow scikit-learn's, whose estimator checks read them.
 """
 
+import math
 import numbers
 import sys
 from collections.abc import Iterable
@@ -91,7 +92,13 @@ def binary_items(X: Any, n_features: int | None = None, *, name: str = "X", owne
 
 
 def real_items(
-    X: Any, n_features: int | None = None, *, name: str = "X", owner: str = "", dtype: Any = np.float64, min_items: int = 0
+    X: Any,
+    n_features: int | None = None,
+    *,
+    name: str = "X",
+    owner: str = "",
+    dtype: Any = np.float64,
+    min_items: int = 0,
 ) -> np.ndarray:
     """Finite items as ``dtype`` (n, d), C-contiguous."""
     return np.ascontiguousarray(table(X, n_features, name=name, owner=owner, min_items=min_items), dtype)
@@ -177,9 +184,10 @@ def integer(value: Any, name: str, low: int | None = None, high: int | None = No
         wanted = f"an integer from {low} up"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise InputTypeError(f"{name} is {value!r}, {wanted} was expected")
-    if (low is not None and value < low) or (high is not None and value > high):
+    whole = int(value)
+    if (low is not None and whole < low) or (high is not None and whole > high):
         raise InputError(f"{name} is {value}, {wanted} was expected")
-    return int(value)
+    return whole
 
 
 def number(
@@ -201,12 +209,16 @@ def number(
     right = "" if high is None else f" {'below' if high_open else 'up to'} {high}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise InputTypeError(f"{name} is {value!r}, a number{left}{right} was expected")
-    bad = not np.isfinite(value)
-    bad |= low is not None and (value < low or (low_open and value == low))
-    bad |= high is not None and (value > high or (high_open and value == high))
+    try:
+        real = float(value)
+    except OverflowError:
+        real = math.inf
+    bad = not math.isfinite(real)
+    bad |= low is not None and (real < low or (low_open and real == low))
+    bad |= high is not None and (real > high or (high_open and real == high))
     if bad:
         raise InputError(f"{name} is {value}, a number{left}{right} was expected")
-    return float(value)
+    return real
 
 
 def choice(value: Any, name: str, options: Iterable[Any]) -> Any:

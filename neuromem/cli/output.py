@@ -30,7 +30,8 @@ def finish(result: Any, arguments: argparse.Namespace, table: str) -> None:
 
     print(table)
     machine = environment()
-    print(f"\n{machine['cpu']}, {machine['threads']} threads, Python {machine['python']}, NumPy {machine['numpy']}, Numba {machine['numba']}")
+    versions = ", ".join(f"{name} {machine[name.lower()]}" for name in ("Python", "NumPy", "Numba"))
+    print(f"\n{machine['cpu']}, {machine['threads']} threads, {versions}")
     for name in result.figures:
         print(f"picture: {arguments.out / name}")
     if arguments.json is not None:

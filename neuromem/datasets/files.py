@@ -60,9 +60,7 @@ def mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     path = locate("mnist/mnist.npz", script="mnist.py", size="11 MB", licence="CC BY-SA 3.0 as usually stated")
     pixels = (-1, 28, 28)
-    x_train, y_train, x_test, y_test = read_arrays(
-        path, {"x_train": pixels, "y_train": (-1,), "x_test": pixels, "y_test": (-1,)}
-    )
+    x_train, y_train, x_test, y_test = read_arrays(path, {"x_train": pixels, "y_train": (-1,), "x_test": pixels, "y_test": (-1,)})
     return x_train, y_train, x_test, y_test
 
 
@@ -75,9 +73,26 @@ def omniglot_runs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     answer : int8 (20, 20)
         ``answer[r, j]`` is the item of ``train[r]`` of the same character as ``test[r, j]``.
     """
-    path = locate("omniglot/omniglot_oneshot_runs.npz", script="omniglot.py", size="1 MB", licence="MIT")
+    path = locate("omniglot/omniglot_oneshot_runs.npz", script="omniglot.py", size="0.2 MB when converted", licence="MIT")
     train, test, answer = read_arrays(path, {"train": (20, 20, -1, -1), "test": (20, 20, -1, -1), "answer": (20, 20)})
     return train, test, answer
+
+
+def omniglot_background() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Five alphabets of Omniglot: 136 characters, each by 20 drawers.
+
+    Returns
+    -------
+    images : uint8 (2720, 105, 105), 1 = ink
+    alphabet : str (2720,)
+    character, drawer : int16 (2720,), from 1
+    """
+    relative = "omniglot/omniglot_background_small1.npz"
+    path = locate(relative, script="omniglot.py", size="0.5 MB when converted", licence="MIT")
+    shapes: dict[str, tuple[int, ...]] = {"images": (-1, 105, 105)}
+    shapes |= dict.fromkeys(("alphabet", "character", "drawer"), (-1,))
+    images, alphabet, character, drawer = read_arrays(path, shapes)
+    return images, alphabet, character, drawer
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:

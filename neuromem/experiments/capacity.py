@@ -9,7 +9,7 @@ from neuromem import SparseyMac
 from neuromem.experiments.result import Result
 from neuromem.progress import progress_bar
 
-N_INPUTS, N_ACTIVE = 144, 12
+N_INPUTS, N_ACTIVE = 384, 24
 SHAPES = ((9, 16), (24, 16), (24, 32), (50, 32), (24, 64))
 LOADS = (0.25, 0.5, 0.8, 1.0, 1.25, 1.6, 2.5)
 READS, REPEATS = 2000, 5
@@ -30,7 +30,11 @@ def law(n_items: float, units: int) -> float:
 def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     """Fill against its law, recognition of stored codes, and read and write times from 10^2 to 10^5 items."""
     shapes = SHAPES[:2] if quick else SHAPES
-    result = Result("sparsey-capacity", 0, {"inputs": N_INPUTS, "active": N_ACTIVE, "loads": LOADS, "u_exponent": 8.0, "freeze": None})
+    result = Result(
+        "sparsey-capacity",
+        0,
+        {"inputs": N_INPUTS, "active": N_ACTIVE, "loads": LOADS, "u_exponent": 8.0, "freeze": None},
+    )
     curves: dict[tuple[int, int], list[tuple[float, float]]] = {}
     with result.timed("capacity"), progress_bar(len(shapes) * len(LOADS), progress, "capacity") as advance:
         for n_modules, units in shapes:
@@ -89,14 +93,21 @@ def add_times(result: Result, sizes: tuple[int, ...]) -> list[tuple[int, float]]
     return [(size, best[size] / READS * 1e6) for size in sizes]
 
 
-def draw(result: Result, curves: dict[tuple[int, int], list[tuple[float, float]]], times: list[tuple[int, float]], out: Path) -> None:
+def draw(
+    result: Result, curves: dict[tuple[int, int], list[tuple[float, float]]], times: list[tuple[int, float]], out: Path
+) -> None:
     """Recognition against load, and read time against items stored."""
     from neuromem.experiments.figures import finish, new_figure
 
     figure, (left, right) = new_figure(10.0, 4.2, 2)
     for (n_modules, units), points in curves.items():
         left.plot(*zip(*points, strict=True), "o-", label=f"Q {n_modules}, K {units}")
-    left.set(xlabel="items stored", ylabel="share of stored winners recalled", xscale="log", title="Capacity grows with K, not Q")
+    left.set(
+        xlabel="items stored",
+        ylabel="share of stored winners recalled",
+        xscale="log",
+        title="Capacity grows with K, not Q",
+    )
     left.axhline(0.99, color="0.6", ls=":")
     left.legend()
     right.plot(*zip(*times, strict=True), "o-")

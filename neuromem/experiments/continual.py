@@ -83,6 +83,11 @@ def draw(result: Result, course: dict[str, list[float]], out: Path) -> None:
     for name, accuracies in course.items():
         ax.plot(steps, accuracies, "o-", label=name)
     ax.plot(steps, steps / len(TASKS), ":", color="0.6", label="all classes seen so far, perfectly")
-    ax.set(xlabel="tasks learned", ylabel="accuracy on all ten digits", xticks=steps, title="Two digits at a time, shown once, no replay")
+    ax.set(
+        xlabel="tasks learned",
+        ylabel="accuracy on all ten digits",
+        xticks=steps,
+        title="Two digits at a time, shown once, no replay",
+    )
     ax.legend(fontsize=8)
     finish(figure, out / "sparsey-continual.png", result)

@@ -1,5 +1,6 @@
 """A few labelled digits per class, and one-shot Omniglot: does the code selection add anything to classification?"""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     return result
 
 
-def digits(result: Result, shots: tuple[int, ...], repetitions: int, n_test: int, advance) -> None:  # noqa: ANN001
+def digits(result: Result, shots: tuple[int, ...], repetitions: int, n_test: int, advance: Callable[[int], None]) -> None:
     """MNIST digits against the controls and the nearest neighbour on the same edges."""
     x_train, y_train, x_test, y_test = mnist()
     x_test, y_test = x_test[:n_test], y_test[:n_test]
@@ -95,10 +96,17 @@ def omniglot(result: Result, n_runs: int, seeds: int) -> None:
     n = 20 * n_runs
     for winners, shares in found.items():
         name = f"Omniglot one-shot: {condition_name('Sparsey', winners, 'counts')}"
-        result.add(name, "accuracy", [np.mean(shares)], n, presentations=1, items_stored=20, items_labelled=20)
-    result.add("Omniglot one-shot: 1-nearest-neighbour, cosine, pixels", "accuracy", [np.mean(nearest)], n)
+        result.add(name, "accuracy", [float(np.mean(shares))], n, presentations=1, items_stored=20, items_labelled=20)
+    result.add("Omniglot one-shot: 1-nearest-neighbour, cosine, pixels", "accuracy", [float(np.mean(nearest))], n)
     source = "Lake et al. 2015, baseline of the released runs (38.8 % error)"
-    result.add("Omniglot one-shot: modified Hausdorff distance", "accuracy", [np.mean(hausdorff)], n, published=0.612, source=source)
+    result.add(
+        "Omniglot one-shot: modified Hausdorff distance",
+        "accuracy",
+        [float(np.mean(hausdorff))],
+        n,
+        published=0.612,
+        source=source,
+    )
 
 
 def hausdorff_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -130,7 +138,13 @@ def draw(result: Result, shots: tuple[int, ...], out: Path) -> None:
             curves.setdefault(name, []).append(row.value)
     for name, values in curves.items():
         ax.plot(shots, values, "o-", label=name, color="0.6" if name.startswith("control: uniform") else None)
-    ax.set(xscale="log", xticks=shots, xticklabels=shots, xlabel="labelled digits per class, each shown once", ylabel="test accuracy")
+    ax.set(
+        xscale="log",
+        xticks=shots,
+        xticklabels=shots,
+        xlabel="labelled digits per class, each shown once",
+        ylabel="test accuracy",
+    )
     ax.set_title("Few labelled digits")
     ax.legend(fontsize=8)
     finish(figure, out / "sparsey-few.png", result)

@@ -14,8 +14,24 @@ from neuromem.progress import progress_bar
 from neuromem.sparsey.encode import OrientedEdgeEncoder
 
 # Chosen on the last 10,000 training digits, learning from the others; the test digits were not looked at.
-FINE = dict(shape=(28, 28), channels=8, receptive_field=(9, 9), stride=(3, 3), n_modules=8, units_per_module=128, saturation_limit=0.12)
-COARSE = dict(shape=(28, 28), channels=8, receptive_field=(12, 12), stride=(4, 4), n_modules=16, units_per_module=192, saturation_limit=0.10)
+FINE: dict[str, Any] = dict(
+    shape=(28, 28),
+    channels=8,
+    receptive_field=(9, 9),
+    stride=(3, 3),
+    n_modules=8,
+    units_per_module=128,
+    saturation_limit=0.12,
+)
+COARSE: dict[str, Any] = dict(
+    shape=(28, 28),
+    channels=8,
+    receptive_field=(12, 12),
+    stride=(4, 4),
+    n_modules=16,
+    units_per_module=192,
+    saturation_limit=0.10,
+)
 PERIOD = {"fine": 3000, "coarse": 6000}
 QUICK_ITEMS = 10_000
 READOUTS = ("binary", "counts", "delta")

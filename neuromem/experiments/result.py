@@ -90,12 +90,31 @@ class Result:
 
     def table(self) -> str:
         """Aligned plain text."""
-        head = ["condition", "metric", "value", "95 % interval", "n", "seeds", "shown", "stored", "labelled", "published"]
+        head = [
+            "condition",
+            "metric",
+            "value",
+            "95 % interval",
+            "n",
+            "seeds",
+            "shown",
+            "stored",
+            "labelled",
+            "published",
+        ]
         body = []
         for row in self.rows:
             interval = "" if row.ci_low is None else f"{short(row.ci_low)} ... {short(row.ci_high)}"
             counts = (row.n, row.seeds, row.presentations, row.items_stored, row.items_labelled, row.published)
-            body.append([row.condition, row.metric, short(row.value), interval, *("" if c is None else short(c) for c in counts)])
+            body.append(
+                [
+                    row.condition,
+                    row.metric,
+                    short(row.value),
+                    interval,
+                    *("" if c is None else short(c) for c in counts),
+                ]
+            )
         shown = [i for i in range(len(head)) if any(line[i] for line in body)]
         return aligned([[head[i] for i in shown], *([line[i] for i in shown] for line in body)])
 
@@ -139,7 +158,7 @@ def environment() -> dict[str, Any]:
     """Versions and hardware behind a figure."""
     import numba
 
-    from neuromem.threads import get_num_threads
+    from neuromem.parallel import get_num_threads
 
     return {
         "python": platform.python_version(),

@@ -30,7 +30,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
             law = sisc_probability(shared / N_ACTIVE, UNITS, u_exponent=exponent)
             for i, s in enumerate(shared):
                 name = f"u_exponent {exponent:g}, overlap {s}/{N_ACTIVE}"
-                result.add(name, "share of equal winners", measured[exponent][:, i], N_MODULES)
+                result.add(name, "share of equal winners", list(measured[exponent][:, i]), N_MODULES)
                 result.add(name, "closed form", [law[i]])
     if out is not None:
         draw(result, measured, shared, out)

@@ -39,21 +39,37 @@ class ActiveRows:
     n_features: int
 
     def __post_init__(self) -> None:
+        if not all(isinstance(array, np.ndarray) and array.ndim == 1 for array in (self.indices, self.indptr)):
+            raise InputError("indices and indptr must be one-dimensional arrays; ActiveRows.from_dense makes them")
         if self.indices.dtype != np.int32 or self.indptr.dtype != np.int64:
-            raise InputError(f"indices and indptr are {self.indices.dtype} and {self.indptr.dtype}, int32 and int64 were expected")
-        if len(self.indptr) < 1 or self.indptr[0] != 0 or self.indptr[-1] != len(self.indices) or (np.diff(self.indptr) < 0).any():
+            raise InputError(
+                f"indices and indptr are {self.indices.dtype} and {self.indptr.dtype}, int32 and int64 were expected"
+            )
+        if (
+            len(self.indptr) < 1
+            or self.indptr[0] != 0
+            or self.indptr[-1] != len(self.indices)
+            or (np.diff(self.indptr) < 0).any()
+        ):
             raise InputError("indptr does not cut indices into items: it must rise from 0 to len(indices)")
         if len(self.indices) and not 0 <= self.indices.min() <= self.indices.max() < self.n_features:
             raise InputError(f"indices name features outside 0 ... {self.n_features - 1}")
 
     @classmethod
     def from_dense(cls, X: Any) -> "ActiveRows":
-        """List the non-zero features of a table (n_items, n_features)."""
+        """List the non-zero features of a table (n_items, n_features).
+
+        Raises
+        ------
+        InputError
+            If X does not have two axes.
+        """
         X = np.asarray(X)
+        if X.ndim != 2:
+            raise InputError(f"X has shape {X.shape}, a table (n_items, n_features) was expected; one item is X[None]")
         n_items, n_features = X.shape
-        flat = np.flatnonzero(X)
-        counts = np.count_nonzero(X, axis=1)
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        flat = np.flatnonzero(X.astype(bool))  # three times as fast as on integers
+        indptr = np.searchsorted(flat, np.arange(n_items + 1) * n_features).astype(np.int64)
         return cls((flat % max(1, n_features)).astype(np.int32), indptr, n_features)
 
     def to_dense(self) -> np.ndarray:
@@ -66,6 +82,8 @@ class ActiveRows:
         return len(self.indptr) - 1
 
     def rows(self, start: int, stop: int) -> "ActiveRows":
-        """Items ``start`` to ``stop`` (exclusive)."""
+        """Items ``start`` to ``stop`` (exclusive), as a slice of a list would give them."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        stop = max(start, stop)
         begin, end = self.indptr[start], self.indptr[stop]
         return ActiveRows(self.indices[begin:end], self.indptr[start : stop + 1] - begin, self.n_features)

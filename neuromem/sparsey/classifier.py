@@ -39,11 +39,18 @@ class LabelledMemory(Estimator):
         """X as an array with at least one item, and its labels."""
         if isinstance(X, ActiveRows):
             raise InputError("X is a list of active features; give pictures, a table, or binary items to encoder=None")
-        if np.ndim(X) != 3:
-            X = validate.table(X, min_items=1)
-        elif len(X) < 1:
-            raise InputError(f"Found array with 0 sample(s) (shape={np.shape(X)}) while a minimum of 1 is required.")
-        return np.asarray(X), validate.labels(y, len(X))
+        X = self._as_items(X)
+        return X, validate.labels(y, len(X))
+
+    def _as_items(self, X: Any, n_features: int | None = None) -> np.ndarray:
+        """Pictures (three axes) as they are, everything else as a checked table."""
+        if not validate.is_sparse(X) and getattr(X, "ndim", None) != 2:
+            X = np.asarray(X)
+        if getattr(X, "ndim", None) != 3:
+            return validate.table(X, n_features, owner=type(self).__name__, min_items=1)
+        if len(X) < 1:
+            raise InputError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+        return X
 
     def fit(self, X: Any, y: Any) -> Any:
         """Forget everything, then learn items and labels in order.
@@ -94,7 +101,7 @@ class LabelledMemory(Estimator):
             raise InputError(f"classes are {np.unique(classes)!r}, at the first call they were {known!r}")
         unseen = np.setdiff1d(y, known)
         if len(unseen):
-            raise InputError(f"y has the unseen class {unseen[0]!r}; announce it with classes= at the first call")
+            raise InputError(f"y has the unseen class {unseen[0]}; announce it with classes= at the first call")
         self.classes_ = known
         self._partial_fit(X, np.searchsorted(known, y))
         return self
@@ -176,8 +183,15 @@ class SparseyClassifier(LabelledMemory):
     True
     """
 
-    _STATE = {"classes_": ((np.int64, np.int32, np.uint8, np.float64, np.bool_), 1)}
-    _SCALARS = ("n_features_in_", "items_stored_", "items_labelled_", "presentations_", "critical_period_", "class_names_")
+    _STATE = {"classes_": (tuple(np.dtype(code).type for code in "?bBhHiIlLfd"), 1)}
+    _SCALARS = (
+        "n_features_in_",
+        "items_stored_",
+        "items_labelled_",
+        "presentations_",
+        "critical_period_",
+        "class_names_",
+    )
     _CHILDREN = ("layer_", "encoder_", "label_field_")
 
     def __init__(
@@ -263,13 +277,11 @@ class SparseyClassifier(LabelledMemory):
             layer.random_state = self.random_state
         layer._allocate(encoder.n_features_out_)
         modules = layer.n_macs_ * layer.n_modules
-        self.label_field_ = LabelField(
-            modules, layer.units_per_module, n_classes, self.readout, self.smoothing, self.margin
-        )
+        self.label_field_ = LabelField(modules, layer.units_per_module, n_classes, self.readout, self.smoothing, self.margin)
         self.encoder_, self.layer_ = encoder, layer
-        self.critical_period_ = self.critical_period
-        if self.critical_period == "auto":
-            self.critical_period_ = max(1, min(AUTO_CRITICAL_PERIOD, len(X) // AUTO_SHARE))
+        automatic = max(1, min(AUTO_CRITICAL_PERIOD, len(X) // AUTO_SHARE))
+        period = automatic if isinstance(self.critical_period, str) else self.critical_period
+        self.critical_period_: int | None = period
         self.n_features_in_ = encoder.n_features_in_
         self.items_stored_ = self.items_labelled_ = self.presentations_ = 0
 
@@ -308,9 +320,7 @@ class SparseyClassifier(LabelledMemory):
 
     def _encoded(self, X: Any) -> ActiveRows:
         self._check_fitted()
-        if np.ndim(X) != 3:
-            X = validate.table(X, self.n_features_in_, owner=type(self).__name__, min_items=1)
-        return self.encoder_.active(X)
+        return self.encoder_.active(self._as_items(X, self.n_features_in_))
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Score of every class, float64 (n, n_classes)."""
@@ -326,6 +336,10 @@ class SparseyClassifier(LabelledMemory):
         """Codes of items, uint8 or uint16 (n, n_macs * n_modules)."""
         active = self._encoded(X)
         return self._codes(active).reshape(len(active), -1)
+
+    def fit_transform(self, X: Any, y: Any) -> np.ndarray:
+        """Learn items and labels, then give the items' codes."""
+        return self.fit(X, y).transform(X)
 
     # ---------------------------------------------------------------- memory protocol
 

@@ -39,7 +39,7 @@ def decay_tables(decay: str) -> tuple[np.ndarray, np.ndarray]:
         value_at[-1] = FULL_WEIGHT
         return value_at, np.array([*(breakpoints[0][0] for breakpoints in PERMANENCE), 0], np.int32)
     age = np.arange(CONVEX_LIFETIME)
-    weight = (1 + CONVEX_CURVATURE / CONVEX_LIFETIME) / (1 + CONVEX_CURVATURE / (CONVEX_LIFETIME - age))
+    curve = (1 + CONVEX_CURVATURE / CONVEX_LIFETIME) / (1 + CONVEX_CURVATURE / (CONVEX_LIFETIME - age))
     value_at = np.zeros((1, CONVEX_LIFETIME + 1), np.uint8)
-    value_at[0, :-1] = np.rint(FULL_WEIGHT * weight)
+    value_at[0, :-1] = np.rint(FULL_WEIGHT * curve)
     return value_at, np.zeros(1, np.int32)

@@ -1,5 +1,6 @@
 """Make binary items from pictures and tables: functions, and encoders that an estimator can carry."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,24 @@ from neuromem import validate
 from neuromem.backend import backend_of
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError, MissingDependencyError
+from neuromem.parallel import kernel_lock
 from neuromem.sparsey.active import ActiveRows
-from neuromem.threads import kernel_lock
 
 IMAGES_PER_BLOCK = 4096
+NUMBERS_PER_BLOCK = 1 << 24  # of edge lists held at a time, 64 MiB
+
+
+def grey_pictures(images: Any, name: str = "images") -> np.ndarray:
+    """Grey pictures uint8 (n, rows, columns) with at least one pixel each."""
+    pictures = validate.images(images, name=name)
+    if 0 in pictures.shape[1:]:
+        raise InputError(f"{name} has shape {pictures.shape}, pictures with at least one row and column were expected")
+    return pictures
+
+
+def flat_items(X: np.ndarray) -> np.ndarray:
+    """One row per item, also where there are none."""
+    return X.reshape(len(X), math.prod(X.shape[1:]))
 
 
 def binarize(images: Any, threshold: int = 100) -> np.ndarray:
@@ -31,8 +46,8 @@ def binarize(images: Any, threshold: int = 100) -> np.ndarray:
     >>> binarize([[[0, 101], [100, 255]]]).tolist()
     [[0, 1, 0, 1]]
     """
-    pictures = validate.images(images, name="images")
-    return (pictures > threshold).reshape(len(pictures), -1).astype(np.uint8)
+    validate.number(threshold, "threshold")
+    return flat_items(grey_pictures(images) > threshold).astype(np.uint8)
 
 
 def skeletonize_to(images: Any, height: int = 24, width: int = 16, threshold: int = 96) -> np.ndarray:
@@ -61,11 +76,14 @@ def skeletonize_to(images: Any, height: int = 24, width: int = 16, threshold: in
         from skimage.morphology import skeletonize
     except ImportError as error:
         raise MissingDependencyError(f'skeletonize_to: {error}; pip install "neuromem[media,data]"') from None
-    pictures = validate.images(images, name="images")
+    validate.integer(height, "height", 1)
+    validate.integer(width, "width", 1)
+    validate.number(threshold, "threshold")
+    pictures = grey_pictures(images)
     skeletons = np.zeros((len(pictures), height, width), np.uint8)
     for picture, out in zip(pictures, skeletons, strict=True):
         out[:] = skeletonize(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) > threshold)
-    return skeletons.reshape(len(pictures), -1)
+    return flat_items(skeletons)
 
 
 def deskew(images: Any) -> np.ndarray:
@@ -79,7 +97,7 @@ def deskew(images: Any) -> np.ndarray:
     -------
     uint8 (n, rows, columns)
     """
-    pictures = validate.images(images, name="images")
+    pictures = grey_pictures(images)
     straight = np.empty_like(pictures)
     with kernel_lock():
         backend_of(pictures).kernels("sparsey").deskew_images(pictures, straight)
@@ -112,10 +130,16 @@ def thermometer(X: Any, n_levels: int, low: Any, high: Any) -> np.ndarray:
     X : real (n, d)
     n_levels : int
     low, high : float or (d,)
+        Ranges; a feature whose ``low`` is its ``high`` has every level on above it and none at or below it.
 
     Returns
     -------
     uint8 (n, d * n_levels)
+
+    Raises
+    ------
+    InputError
+        If ``low`` or ``high`` is not finite, not one number per feature, or ``low`` exceeds ``high``.
 
     Examples
     --------
@@ -124,17 +148,33 @@ def thermometer(X: Any, n_levels: int, low: Any, high: Any) -> np.ndarray:
     """
     X = validate.real_items(X)
     validate.integer(n_levels, "n_levels", 1)
+    low, high = range_ends(low, X.shape[1], "low"), range_ends(high, X.shape[1], "high")
+    if (low > high).any():
+        raise InputError(f"low exceeds high for feature {int(np.argmax(low > high))}: ranges from low up to high were expected")
     # halves before the difference: the range of a feature may be wider than the largest float
-    low, half = np.asarray(low, np.float64) / 2, (np.asarray(high, np.float64) / 2 - np.asarray(low, np.float64) / 2)
     step = np.arange(1, n_levels + 1) / (n_levels + 1)
-    thresholds = np.broadcast_to(low, X.shape[1:])[:, None] + np.broadcast_to(half, X.shape[1:])[:, None] * step
-    return (X[:, :, None] / 2 > thresholds).reshape(len(X), -1).astype(np.uint8)
+    thresholds = low[:, None] / 2 + (high / 2 - low / 2)[:, None] * step
+    return flat_items(X[:, :, None] / 2 > thresholds).astype(np.uint8)
+
+
+def range_ends(value: Any, n_features: int, name: str) -> np.ndarray:
+    """One finite number per feature, float64 (n_features,)."""
+    try:
+        ends = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}, a number or one per feature was expected") from None
+    if ends.shape not in ((), (n_features,)) or not np.isfinite(ends).all():
+        raise InputError(f"{name} has shape {ends.shape}, one finite number or {n_features} of them were expected")
+    return np.broadcast_to(ends, (n_features,))
 
 
 class Encoder(Estimator):
     """Base of the encoders: what they share as parts of an estimator."""
 
     _SCALARS = ("n_features_in_", "shape_", "channels_")
+    n_features_in_: int
+    shape_: list[int]
+    channels_: int
 
     def _is_fitted(self) -> bool:
         return hasattr(self, "n_features_in_")
@@ -149,7 +189,11 @@ class Encoder(Estimator):
         if not scalars:
             return
         shape = scalars.get("shape_")
-        sizes = [scalars.get("n_features_in_"), scalars.get("channels_"), *(shape if isinstance(shape, list) else [None])]
+        sizes = [
+            scalars.get("n_features_in_"),
+            scalars.get("channels_"),
+            *(shape if isinstance(shape, list) else [None]),
+        ]
         if len(sizes) != 4 or not all(type(n) is int and 0 < n < 2**31 for n in sizes):
             raise FormatError("the sizes of an encoder are not positive integers")
 
@@ -171,10 +215,12 @@ class PictureEncoder(Encoder):
 
     def _pictures(self, X: Any) -> np.ndarray:
         self._check_fitted()
-        pictures = validate.images(X)
+        pictures = grey_pictures(X, "X")
         width = pictures.shape[1] * pictures.shape[2]
         if width != self.n_features_in_:
-            raise InputError(f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input")
+            raise InputError(
+                f"X has {width} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input"
+            )
         return pictures
 
 
@@ -210,7 +256,11 @@ class OrientedEdgeEncoder(PictureEncoder):
     def fit(self, X: Any, y: Any = None) -> "OrientedEdgeEncoder":
         """Take the pictures' size."""
         self._validate_params()
-        pictures = validate.images(X)
+        pictures = grey_pictures(X, "X")
+        if self.n_bins * pictures.shape[1] * pictures.shape[2] >= 2**31:
+            raise InputError(
+                f"X has pictures of shape {pictures.shape[1:]}: with n_bins={self.n_bins} that is over 2**31 features"
+            )
         self.shape_ = list(pictures.shape[1:])
         self.channels_ = int(self.n_bins)
         self.n_features_in_ = int(pictures.shape[1] * pictures.shape[2])
@@ -223,12 +273,13 @@ class OrientedEdgeEncoder(PictureEncoder):
         # rounding makes the axes exact, so that a gradient on a border between bins is a true tie
         directions = np.round(np.stack([np.cos(angle), np.sin(angle)], axis=1), 15)
         most = max(1, (pictures.shape[1] - 2) * (pictures.shape[2] - 2))
-        lists = np.empty((min(len(pictures), IMAGES_PER_BLOCK), most), np.int32)
+        size = max(1, min(len(pictures), IMAGES_PER_BLOCK, NUMBERS_PER_BLOCK // most))
+        lists = np.empty((size, most), np.int32)
         blocks, counts = [], np.zeros(len(pictures), np.int64)
         kernels = backend_of(pictures).kernels("sparsey")
         with kernel_lock():
-            for start in range(0, len(pictures), IMAGES_PER_BLOCK):
-                block = pictures[start : start + IMAGES_PER_BLOCK]
+            for start in range(0, len(pictures), size):
+                block = pictures[start : start + size]
                 found = counts[start : start + len(block)]
                 kernels.edge_lists(block, float(self.threshold), directions, bool(self.deskew), lists, found)
                 starts = np.concatenate([[0], np.cumsum(found)])
@@ -262,7 +313,7 @@ class SkeletonEncoder(PictureEncoder):
     def fit(self, X: Any, y: Any = None) -> "SkeletonEncoder":
         """Take the pictures' size."""
         self._validate_params()
-        pictures = validate.images(X)
+        pictures = grey_pictures(X, "X")
         self.shape_ = [int(self.height), int(self.width)]
         self.channels_ = 1
         self.n_features_in_ = int(pictures.shape[1] * pictures.shape[2])
@@ -302,7 +353,9 @@ class ThermometerEncoder(Encoder):
 
     def _check_state(self, arrays: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
         super()._check_state(arrays, scalars)
-        if scalars and any(len(arrays[name]) != scalars["n_features_in_"] or not np.isfinite(arrays[name]).all() for name in self._STATE):
+        if scalars and any(
+            len(arrays[name]) != scalars["n_features_in_"] or not np.isfinite(arrays[name]).all() for name in self._STATE
+        ):
             raise FormatError("low_ and high_ are not one finite number per feature")
 
     def fit(self, X: Any, y: Any = None) -> "ThermometerEncoder":
@@ -322,7 +375,7 @@ class ThermometerEncoder(Encoder):
         levels = thermometer(X, self.n_levels, self.low_, self.high_).reshape(*X.shape, self.n_levels).transpose(0, 2, 1)
         if self.two_sided:
             levels = np.concatenate([levels, 1 - levels], axis=1)
-        return np.ascontiguousarray(levels.reshape(len(X), -1))
+        return np.ascontiguousarray(flat_items(levels))
 
 
 class IdentityEncoder(Encoder):
@@ -337,11 +390,20 @@ class IdentityEncoder(Encoder):
     def __init__(self, shape: tuple[int, int] | None = None) -> None:
         self.shape = shape
 
+    def _validate_params(self) -> None:
+        if self.shape is None:
+            return
+        if not isinstance(self.shape, (tuple, list)) or len(self.shape) != 2:
+            raise InputError(f"shape is {self.shape!r}, (rows, columns) or None was expected")
+        for n in self.shape:
+            validate.integer(n, "shape", 1)
+
     def fit(self, X: Any, y: Any = None) -> "IdentityEncoder":
         """Take the items' width."""
+        self._validate_params()
         X = validate.binary_items(X, owner="IdentityEncoder")
         shape = [1, X.shape[1]] if self.shape is None else [int(n) for n in self.shape]
-        if len(shape) != 2 or X.shape[1] % (shape[0] * shape[1]):
+        if X.shape[1] % (shape[0] * shape[1]):
             raise InputError(f"X has {X.shape[1]} features, which does not fit shape={self.shape}")
         self.shape_, self.channels_, self.n_features_in_ = shape, X.shape[1] // (shape[0] * shape[1]), X.shape[1]
         return self

@@ -8,8 +8,8 @@ from neuromem import validate
 from neuromem.backend import backend_of
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError
+from neuromem.parallel import kernel_lock
 from neuromem.random import log64
-from neuromem.threads import kernel_lock
 
 READOUTS = ("counts", "binary", "delta")
 
@@ -90,7 +90,9 @@ class LabelField(Estimator):
         codes = np.asarray(codes)
         codes = np.ascontiguousarray(codes.reshape(len(codes), -1))
         if codes.shape[1] != self.n_modules or codes.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"codes are {codes.dtype} with {codes.shape[1]} modules, uint8 or uint16 with {self.n_modules} were expected")
+            raise InputError(
+                f"codes are {codes.dtype} with {codes.shape[1]} modules, uint8 or uint16 with {self.n_modules} were expected"
+            )
         silent = np.iinfo(codes.dtype).max
         if ((codes >= self.units_per_module) & (codes != silent)).any():
             raise InputError(f"codes name winners beyond {self.units_per_module - 1}")

@@ -166,6 +166,11 @@ class SparseyLayer(CodeMemory):
         ]
         return np.stack(fields)
 
+    def _grid_size(self, n_features: int) -> tuple[int, int]:
+        (rows, columns), (height, width) = self.shape, self.receptive_field
+        n_macs = ((rows - height) // self.stride[0] + 1) * ((columns - width) // self.stride[1] + 1)
+        return n_macs, self.channels * height * width
+
     @classmethod
     def for_budget(cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any) -> "SparseyLayer":
         """The layer with the most units per module whose state stays within ``n_bytes``.

@@ -148,6 +148,9 @@ class SparseyMac(CodeMemory):
     def _field_table(self, n_features: int) -> np.ndarray:
         return np.arange(n_features, dtype=np.int32)[None]
 
+    def _grid_size(self, n_features: int) -> tuple[int, int]:
+        return 1, n_features
+
     @classmethod
     def for_budget(cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any) -> "SparseyMac":
         """The mac with the most units per module whose state stays within ``n_bytes``.

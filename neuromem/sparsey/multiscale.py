@@ -1,10 +1,9 @@
 """Several grids of receptive fields look at the same picture, and their label fields vote."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.random import RandomState, seed_sequence_of
 from neuromem.sparsey.active import ActiveRows
@@ -44,7 +43,7 @@ class MultiScaleSparseyClassifier(LabelledMemory):
     (2,)
     """
 
-    _STATE: dict[str, tuple[Any, int]] = {}
+    _STATE: ClassVar[dict[str, tuple[Any, int]]] = {}
     _CHILDREN = ("networks_",)
 
     def __init__(self, networks: list[SparseyClassifier] | None = None, *, random_state: RandomState = None) -> None:
@@ -108,8 +107,7 @@ class MultiScaleSparseyClassifier(LabelledMemory):
     def decision_scores(self, X: Any) -> np.ndarray:
         """Sum of the networks' standardised scores, float64 (n, n_classes)."""
         self._check_fitted()
-        if np.ndim(X) != 3:
-            X = validate.table(X, self.n_features_in_, owner=type(self).__name__, min_items=1)
+        X = self._as_items(X, self.n_features_in_)
         total = np.zeros((len(X), len(self.classes_)))
         for network, active in zip(self.networks_, self._encode(X), strict=True):
             total += standardised(network.scores_of_active(active))

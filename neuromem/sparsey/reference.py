@@ -108,7 +108,7 @@ class ReferenceMac:
         if not learn:
             return code, code, familiarity
         weights = self.win_weights(combined, self.expansivity_minus_one(familiarity))
-        winners = np.array([self.draw(q, weights[q]) for q in modules])
+        winners = np.array([self.draw(q, weights[q]) for q in range(self.n_modules)])
         for q, k in enumerate(winners):
             if not self.frozen[q, k]:
                 self.weights[active, q, k] = True

@@ -1,5 +1,8 @@
 """One row per Sparsey kernel: warm-up, mirror suite and compile check read it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from neuromem.kernel_registry import KernelRow
@@ -103,14 +106,65 @@ def shared_example() -> tuple:
     return a, b, SILENT, np.zeros((4, 6), np.int32)
 
 
-HOME = "neuromem.sparsey.kernels"
-REFERENCE = "neuromem.sparsey.reference_kernels"
+def labels_example() -> tuple:
+    rng = np.random.default_rng(6)
+    codes = rng.integers(0, UNITS, (20, 7)).astype(np.uint8)
+    codes[3, 2:4] = SILENT
+    return codes, SILENT, UNITS, rng.integers(0, 3, 20)
+
+
+def count_example() -> tuple:
+    return (*labels_example(), np.zeros((7 * UNITS, 3), np.uint32))
+
+
+def correct_example() -> tuple:
+    return (*labels_example(), 0.1, 4, np.zeros((7 * UNITS, 3), np.int32), np.zeros((7 * UNITS, 3), np.int64))
+
+
+def sum_example() -> tuple:
+    codes, silent, units, _ = labels_example()
+    return codes, silent, units, np.random.default_rng(7).normal(size=(7 * UNITS, 3)), np.zeros((len(codes), 3))
+
+
+def pictures() -> np.ndarray:
+    blurred = np.random.default_rng(8).integers(0, 256, (5, 9, 11)).cumsum(axis=2) // 11
+    return np.clip(blurred, 0, 255).astype(np.uint8)
+
+
+def edges_example() -> tuple:
+    angle = -np.pi + 2 * np.pi * np.arange(8) / 8
+    directions = np.round(np.stack([np.cos(angle), np.sin(angle)], axis=1), 15)
+    return pictures(), 20.0, directions, False, np.zeros((5, 63), np.int32), np.zeros(5, np.int64)
+
+
+def deskew_example() -> tuple:
+    return pictures(), np.zeros((5, 9, 11), np.uint8)
+
+
+def gather_example() -> tuple:
+    lists = np.random.default_rng(9).integers(0, 50, (4, 6)).astype(np.int32)
+    return lists, np.array([0, 2, 2, 8, 9]), np.zeros(9, np.int32)
+
+
+def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...], *, plain: bool = True, **limits: Any) -> KernelRow:
+    """A row whose kernel and plain form have the same name."""
+    reference = f"neuromem.sparsey.reference_kernels:{name}" if plain else None
+    return KernelRow(name, f"neuromem.sparsey.kernels:{name}", example, outputs, reference, **limits)
+
+
 KERNELS = [
-    KernelRow("accumulate_and_choose", f"{HOME}:accumulate_and_choose", accumulate_example, (7, 8), f"{REFERENCE}:accumulate_and_choose"),
-    KernelRow("learn_stream", f"{HOME}:learn_stream", learn_example, (13, 14, 15, 16, 17, 18), f"{REFERENCE}:learn_stream"),
-    KernelRow("recall_batch", f"{HOME}:recall_batch", recall_example, (10, 11), f"{REFERENCE}:recall_batch"),
-    KernelRow("learn_aging", f"{HOME}:learn_aging", learn_aging_example, (15, 16, 17, 18, 19), None),
-    KernelRow("recall_aging", f"{HOME}:recall_aging", recall_aging_example, (12, 13), None),
-    KernelRow("reconstruct", f"{HOME}:reconstruct", reconstruct_example, (7,), None),
-    KernelRow("shared_winners", f"{HOME}:shared_winners", shared_example, (3,), None),
+    row("accumulate_and_choose", accumulate_example, (7, 8)),
+    row("learn_stream", learn_example, (14, 15, 16, 17, 18, 19)),
+    row("recall_batch", recall_example, (10, 11)),
+    # aging macs have oracles of their own: without any age they equal binary macs, with it the permanence table
+    row("learn_aging", learn_aging_example, (15, 16, 17, 18, 19), plain=False),
+    row("recall_aging", recall_aging_example, (12, 13), plain=False),
+    row("reconstruct", reconstruct_example, (7,)),
+    row("shared_winners", shared_example, (3,)),
+    row("count_labels", count_example, (4,)),
+    row("correct_errors", correct_example, (6, 7)),
+    row("sum_scores", sum_example, (4,)),
+    row("edge_lists", edges_example, (4, 5)),
+    row("deskew_images", deskew_example, (1,)),
+    row("gather_lists", gather_example, (2,)),
 ]

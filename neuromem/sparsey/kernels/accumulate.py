@@ -218,6 +218,4 @@ def accumulate_and_choose(
         n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature, n_afferents, rows)
         n_planes = planes_for(n_rows)
         count_rows(weights, rows, n_rows, n_planes, planes, carry)
-        choose_best(
-            planes, n_planes, n_modules, units_per_module, padded_units, out_counts[n], out_winners[n], mask
-        )
+        choose_best(planes, n_planes, n_modules, units_per_module, padded_units, out_counts[n], out_winners[n], mask)

@@ -124,9 +124,7 @@ def learn_aging(
                 continue
             now = first_step + min(n, n_learned)
             n_active = n_rows if bounds[2] == 0 else bounds[2]
-            sum_and_choose(
-                stiffness[m], last_step[m], rows, n_rows, now, value_at, n_modules, units, sums, best_sums, best
-            )
+            sum_and_choose(stiffness[m], last_step[m], rows, n_rows, now, value_at, n_modules, units, sums, best_sums, best)
             familiarity = mean_combined_sum(best_sums, n_active, exponents[0])
             out_familiarity[n, m] = familiarity
             for q in range(n_modules):
@@ -184,9 +182,7 @@ def recall_aging(
                 out_familiarity[n, m] = 0.0
                 continue
             n_active = n_rows if bounds[2] == 0 else bounds[2]
-            sum_and_choose(
-                stiffness[m], last_step[m], rows, n_rows, now, value_at, n_modules, units, sums, best_sums, best
-            )
+            sum_and_choose(stiffness[m], last_step[m], rows, n_rows, now, value_at, n_modules, units, sums, best_sums, best)
             out_familiarity[n, m] = mean_combined_sum(best_sums, n_active, exponents[0])
             for q in range(n_modules):
                 out_codes[n, m, q] = cell_order[m, q, best[q]]

@@ -6,33 +6,41 @@ import numpy as np
 
 from neuromem.jit import jit, prange
 
-TAN_EIGHTH_TURN = 0.41421356237309503  # tan(pi / 8): border between an axis and a diagonal
+IMAGES_PER_TASK = 16  # share one set of buffers
+LARGEST_SQUARE = 2.0**30  # no squared gradient gets there
 SMALLEST_SPREAD = 1e-2  # vertical second moment below which a picture has no slant
 
 
 @jit
-def straighten(image, out):
-    """Shear a picture so that its ink has no slant: out(x, y) = image(x + s (y - rows / 2), y), bilinear, s = mu11 / mu02."""
+def straighten(image, row_mass, row_sum, out):
+    """Shear a picture so that its ink has no slant: out(x, y) = image(x + s (y - rows / 2), y), bilinear, s = mu11 / mu02.
+
+    ``row_mass`` and ``row_sum``, int64 (rows,), are buffers for the moments of each row, which are whole numbers.
+    """
     rows, columns = image.shape
     mass = 0.0
     sum_x = 0.0
     sum_y = 0.0
     for y in range(rows):
+        line = image[y]
+        ink = 0
+        moment = 0
         for x in range(columns):
-            v = float(image[y, x])
-            mass += v
-            sum_x += v * x
-            sum_y += v * y
+            ink += np.int64(line[x])
+            moment += np.int64(line[x]) * x
+        row_mass[y] = ink
+        row_sum[y] = moment
+        mass += ink
+        sum_x += moment
+        sum_y += ink * y
     mu11 = 0.0
     mu02 = 0.0
     if mass > 0.0:
         centre_x = sum_x / mass
         centre_y = sum_y / mass
         for y in range(rows):
-            for x in range(columns):
-                v = float(image[y, x])
-                mu11 += v * (x - centre_x) * (y - centre_y)
-                mu02 += v * (y - centre_y) * (y - centre_y)
+            mu11 += (row_sum[y] - centre_x * row_mass[y]) * (y - centre_y)
+            mu02 += row_mass[y] * (y - centre_y) * (y - centre_y)
     if mu02 < SMALLEST_SPREAD:
         for y in range(rows):
             for x in range(columns):
@@ -41,33 +49,47 @@ def straighten(image, out):
     slant = mu11 / mu02
     middle = rows / 2.0
     for y in range(rows):
+        for x in range(columns):
+            out[y, x] = 0
+        if row_mass[y] == 0:
+            continue
         shift = slant * (y - middle)
         whole = math.floor(shift)
         right = shift - whole
         left = 1.0 - right
+        if abs(whole) > columns:
+            continue
         offset = int(whole)
-        for x in range(columns):
-            a = x + offset
-            v = 0.0
-            if 0 <= a < columns:
-                v += left * image[y, a]
-            if 0 <= a + 1 < columns:
-                v += right * image[y, a + 1]
-            out[y, x] = np.uint8(v + 0.5)
+        first = max(0, -offset)
+        last = min(columns, columns - 1 - offset)  # between them both neighbours are inside
+        if last > first:
+            line = image[y, first + offset : last + offset + 1]
+            target = out[y, first:last]
+            for x in range(last - first):
+                target[x] = np.uint8(left * line[x] + right * line[x + 1] + 0.5)
+        if 0 <= -1 - offset < columns:
+            out[y, -1 - offset] = np.uint8(right * image[y, 0] + 0.5)
+        if 0 <= columns - 1 - offset < columns:
+            out[y, columns - 1 - offset] = np.uint8(left * image[y, columns - 1] + 0.5)
 
 
 @jit
 def octant(gx, gy):
-    """Bin of a gradient among eight: floor((atan2(gy, gx) + pi) / (2 pi) * 8 + 0.5) % 8, by comparisons alone."""
+    """Bin of a gradient among eight: floor((atan2(gy, gx) + pi) / (2 pi) * 8 + 0.5) % 8, in whole numbers.
+
+    The border between an axis and a diagonal has the slope tan(pi / 8) = sqrt(2) - 1, so that a gradient belongs to the
+    horizontal axis where |gx| + |gy| < sqrt(2) |gx|; no gradient of whole numbers lies on it.
+    """
     ax = abs(gx)
     ay = abs(gy)
-    if ay < TAN_EIGHTH_TURN * ax:
-        return 0 if gx < 0 else 4
-    if ax < TAN_EIGHTH_TURN * ay:
-        return 2 if gy < 0 else 6
-    if gy < 0:
-        return 1 if gx < 0 else 3
-    return 7 if gx < 0 else 5
+    both = (ax + ay) * (ax + ay)
+    horizontal = 0 if gx < 0 else 4
+    vertical = 2 if gy < 0 else 6
+    upper = 1 if gx < 0 else 3
+    lower = 7 if gx < 0 else 5
+    diagonal = upper if gy < 0 else lower
+    rest = vertical if both < 2 * ay * ay else diagonal
+    return horizontal if both < 2 * ax * ax else rest
 
 
 @jit
@@ -87,11 +109,52 @@ def nearest_direction(gx, gy, directions):
     return best
 
 
+@jit
+def list_edges(picture, limit, directions, smooth, change, square, feature, out):
+    """List one picture's edges; how many.  ``smooth`` to ``feature``, int32 (columns,), are buffers for one row."""
+    rows, columns = picture.shape
+    n_bins = directions.shape[0]
+    count = 0
+    for y in range(1, rows - 1):
+        above = picture[y - 1]
+        here = picture[y]
+        below = picture[y + 1]
+        for x in range(columns):
+            smooth[x] = np.int32(above[x]) + 2 * np.int32(here[x]) + np.int32(below[x])
+            change[x] = np.int32(below[x]) - np.int32(above[x])
+        start = y * columns + 1
+        for x in range(columns - 2):
+            gx = smooth[x + 2] - smooth[x]
+            gy = change[x] + 2 * change[x + 1] + change[x + 2]
+            square[x] = gx * gx + gy * gy
+            feature[x] = octant(gx, gy) * (rows * columns) + start + x
+        if n_bins == 8:
+            for x in range(columns - 2):
+                # written always, kept only where it counts: no branch to guess
+                out[count] = feature[x]
+                count += square[x] > limit
+        else:
+            for x in range(columns - 2):
+                if square[x] > limit:
+                    gx = smooth[x + 2] - smooth[x]
+                    gy = change[x] + 2 * change[x + 1] + change[x + 2]
+                    k = nearest_direction(float(gx), float(gy), directions)
+                    out[count] = k * rows * columns + start + x
+                    count += 1
+    if n_bins == 8 and count < out.shape[0]:
+        out[count] = 0  # at most one number was written that did not count
+    return count
+
+
 @jit(parallel=True)
 def deskew_images(images, out_images):
     """Straighten every picture: uint8 (n, rows, columns) to the same."""
-    for n in prange(images.shape[0]):
-        straighten(images[n], out_images[n])
+    n_images, rows = images.shape[0], images.shape[1]
+    for task in prange((n_images + IMAGES_PER_TASK - 1) // IMAGES_PER_TASK):
+        row_mass = np.empty(rows, np.int64)
+        row_sum = np.empty(rows, np.int64)
+        for n in range(task * IMAGES_PER_TASK, min(n_images, (task + 1) * IMAGES_PER_TASK)):
+            straighten(images[n], row_mass, row_sum, out_images[n])
 
 
 @jit(parallel=True)
@@ -110,33 +173,22 @@ def edge_lists(images, threshold, directions, deskew, out_indices, out_counts):
         Feature numbers bin * rows * columns + row * columns + column.
     out_counts : int64 (n,)
     """
-    rows, columns = images.shape[1], images.shape[2]
-    limit = 16.0 * threshold * threshold
-    n_bins = directions.shape[0]
-    for n in prange(images.shape[0]):
+    n_images, rows, columns = images.shape
+    limit = np.int64(min(16.0 * threshold * threshold, LARGEST_SQUARE))  # cut to a whole number, as squares are
+    for task in prange((n_images + IMAGES_PER_TASK - 1) // IMAGES_PER_TASK):
         picture = np.empty((rows, columns), np.uint8)
-        if deskew:
-            straighten(images[n], picture)
-        else:
-            picture[:] = images[n]
-        count = 0
-        for y in range(1, rows - 1):
-            for x in range(1, columns - 1):
-                a = np.int64(picture[y - 1, x - 1])
-                b = np.int64(picture[y - 1, x])
-                c = np.int64(picture[y - 1, x + 1])
-                d = np.int64(picture[y, x - 1])
-                e = np.int64(picture[y, x + 1])
-                f = np.int64(picture[y + 1, x - 1])
-                g = np.int64(picture[y + 1, x])
-                h = np.int64(picture[y + 1, x + 1])
-                gx = (c + 2 * e + h) - (a + 2 * d + f)
-                gy = (f + 2 * g + h) - (a + 2 * b + c)
-                if float(gx * gx + gy * gy) > limit:
-                    k = octant(gx, gy) if n_bins == 8 else nearest_direction(float(gx), float(gy), directions)
-                    out_indices[n, count] = k * rows * columns + y * columns + x
-                    count += 1
-        out_counts[n] = count
+        row_mass = np.empty(rows, np.int64)
+        row_sum = np.empty(rows, np.int64)
+        smooth = np.empty(columns, np.int32)
+        change = np.empty(columns, np.int32)
+        square = np.empty(columns, np.int32)
+        feature = np.empty(columns, np.int32)
+        for n in range(task * IMAGES_PER_TASK, min(n_images, (task + 1) * IMAGES_PER_TASK)):
+            if deskew:
+                straighten(images[n], row_mass, row_sum, picture)
+            else:
+                picture[:] = images[n]
+            out_counts[n] = list_edges(picture, limit, directions, smooth, change, square, feature, out_indices[n])
 
 
 @jit(parallel=True)

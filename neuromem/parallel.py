@@ -21,7 +21,7 @@ def set_num_threads(n: int) -> None:
 
     from neuromem import validate
 
-    numba.set_num_threads(validate.integer(n, "n", 1, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(validate.integer(n, "n", 1, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def get_num_threads() -> int:

@@ -1,0 +1,258 @@
+"""The download scripts, against a server on this machine."""
+
+import gzip
+import importlib
+import io
+import subprocess
+import sys
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuromem import datasets
+
+pooch = pytest.importorskip("pooch", reason="the data scripts need the extra `data`")
+SCRIPTS = Path(__file__).parent.parent / "data_scripts"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        data = self.server.files.get(self.path)
+        if data is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data) + (1000 if self.path in self.server.cut else 0)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serves ``server.files`` (path to bytes); those in ``server.cut`` end early."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.files, found.cut, found.asked = {}, set(), []
+    found.url = f"http://127.0.0.1:{found.server_address[1]}/data"
+    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield found
+    found.shutdown()
+    found.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Imports a script as Python does when it is run: from its own folder."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+    def load(name):
+        for module in (name, "fetch"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        return importlib.import_module(name)
+
+    yield load
+    for module in ("mnist", "omniglot", "fetch"):
+        sys.modules.pop(module, None)
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    return gzip.compress(header + array.tobytes(), 1, mtime=0)
+
+
+def small_mnist():
+    rng = np.random.default_rng(0)
+    x = [rng.integers(0, 256, (n, 28, 28)).astype(np.uint8) for n in (6, 3)]
+    y = [rng.integers(0, 10, n).astype(np.uint8) for n in (6, 3)]
+    return {"x_train": x[0], "y_train": y[0], "x_test": x[1], "y_test": y[1]}
+
+
+def serve_mnist(server, module, arrays, monkeypatch):
+    """Puts arrays on the server and tells the script their packed files' checksums."""
+    import hashlib
+
+    packed = {source: idx(arrays[name]) for source, name in module.NAMES.items()}
+    server.files = {f"/data/{source}": data for source, data in packed.items()}
+    monkeypatch.setattr(module, "SOURCES", {s: "sha256:" + hashlib.sha256(d).hexdigest() for s, d in packed.items()})
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_mnist_small(server, script, tmp_path, monkeypatch):
+    module, arrays = script("mnist"), small_mnist()
+    serve_mnist(server, module, arrays, monkeypatch)
+    monkeypatch.setattr(module, "DIGESTS", {module.FILE: script("fetch").digest(arrays)})
+    monkeypatch.setenv("NEUROMEM_DATA", str(tmp_path))
+    assert module.main(["--base-url", server.url]) == 0
+    assert files_in(tmp_path) == ["mnist/mnist.npz"]
+    for found, wanted in zip(datasets.mnist(), arrays.values(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    asked = len(server.asked)
+    assert module.main(["--base-url", server.url]) == 0 and len(server.asked) == asked  # there already
+    assert module.main(["--base-url", server.url + "/", "--force"]) == 0 and len(server.asked) == 2 * asked
+
+
+@pytest.mark.parametrize("fault", ["changed", "missing", "cut"])
+def test_a_bad_download_leaves_what_was_there(server, script, tmp_path, monkeypatch, fault, caplog):
+    module, arrays = script("mnist"), small_mnist()
+    serve_mnist(server, module, arrays, monkeypatch)
+    victim = "/data/t10k-images-idx3-ubyte.gz"
+    if fault == "changed":
+        server.files[victim] = server.files[victim][:-9] + b"x" * 9
+    elif fault == "missing":
+        del server.files[victim]
+    else:
+        server.cut.add(victim)
+    old = tmp_path / "mnist" / "mnist.npz"
+    old.parent.mkdir()
+    old.write_bytes(b"old")
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path), "--force"]) == 1
+    assert files_in(tmp_path) == ["mnist/mnist.npz"] and old.read_bytes() == b"old"
+    assert "failed" in caplog.text
+
+
+def test_arrays_that_are_not_the_published_ones_are_refused(server, script, tmp_path, monkeypatch, caplog):
+    module = script("mnist")
+    serve_mnist(server, module, small_mnist(), monkeypatch)
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 1
+    assert files_in(tmp_path) == [] and module.DIGESTS[module.FILE] in caplog.text
+
+
+def test_no_server(script, tmp_path, server):
+    url = server.url
+    server.server_close()
+    assert script("mnist").main(["--base-url", url, "--out", str(tmp_path)]) == 1
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not gzip",
+        gzip.compress(b""),
+        gzip.compress(b"\0\0\x08"),
+        gzip.compress(b"\0\0\x0d\1\0\0\0\1x"),
+        idx(np.zeros(5, np.uint8))[:-9],
+    ],
+    ids=["empty", "text", "nothing", "header", "floats", "cut"],
+)
+def test_bad_idx_files(script, tmp_path, content):
+    path = tmp_path / "file.gz"
+    path.write_bytes(content)
+    module = script("mnist")
+    with pytest.raises(sys.modules["fetch"].ContentError, match=r"file\.gz"):
+        module.read_idx(path)
+
+
+@pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1), (4,), (1, 1, 1, 1)])
+def test_forged_idx_shapes(script, tmp_path, shape):
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes() + b"abc"))
+    module = script("mnist")
+    with pytest.raises(sys.modules["fetch"].ContentError, match="header"):
+        module.read_idx(path)
+
+
+def test_as_a_user_runs_it(server, tmp_path):
+    server.files = {"/data/train-images-idx3-ubyte.gz": b"something else"}
+    command = [sys.executable, str(SCRIPTS / "mnist.py"), "--base-url", server.url, "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "train-images-idx3-ubyte.gz" in done.stderr and "Traceback" not in done.stderr
+    assert files_in(tmp_path) == []
+    told = subprocess.run([*command[:2], "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--base-url" in told and "https://" in told
+
+
+def png(ink):
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(np.where(ink, 0, 255).astype(np.uint8)).convert("1").save(out, "png")
+    return out.getvalue()
+
+
+def zipped(files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(files, reverse=True):  # the order in an archive must not matter
+            archive.writestr(name, files[name])
+    return out.getvalue()
+
+
+def pack_omniglot(background, runs):
+    """The two archives as they are published, from the arrays."""
+    images, alphabet, character, drawer = background
+    drawings = {
+        f"images_background_small1/{a}/character{c:02d}/{i:04d}_{d:02d}.png": png(image)
+        for i, (image, a, c, d) in enumerate(zip(images, alphabet, character, drawer, strict=True))
+    }
+    items = {}
+    for r, (train, test, answer) in enumerate(zip(*runs, strict=True), 1):
+        top = f"run{r:02d}"
+        for kind, pictures in (("training/class", train), ("test/item", test)):
+            items |= {f"{top}/{kind}{i:02d}.png": png(picture) for i, picture in enumerate(pictures, 1)}
+        lines = [f"{top}/test/item{j:02d}.png {top}/training/class{k + 1:02d}.png\n" for j, k in enumerate(answer, 1)]
+        items[f"{top}/class_labels.txt"] = "".join(lines[::-1])
+    return zipped(drawings), zipped(items)
+
+
+def small_omniglot():
+    rng = np.random.default_rng(1)
+    pictures = rng.random((17, 105, 105)) < 0.1
+    background = pictures[:5], ["Greek", "Greek", "Greek", "Latin", "Latin"], [1, 2, 2, 1, 1], [1, 1, 2, 1, 2]
+    return background, (pictures[5:11].reshape(2, 3, 105, 105), pictures[11:].reshape(2, 3, 105, 105), [[2, 0, 1], [0, 2, 1]])
+
+
+def test_omniglot_small(server, script, tmp_path, monkeypatch):
+    pytest.importorskip("PIL")
+    module, (background, runs) = script("omniglot"), small_omniglot()
+    packed = pack_omniglot(background, runs)
+    server.files = {f"/data/{source}": data for source, data in zip(module.SOURCES, packed, strict=True)}
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 1  # not the published arrays
+    assert files_in(tmp_path) == []
+    monkeypatch.setattr(sys.modules["fetch"], "digest", lambda arrays: "any")
+    monkeypatch.setattr(module, "DIGESTS", dict.fromkeys(module.DIGESTS, "any"))
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 0
+    with np.load(tmp_path / module.BACKGROUND_FILE, allow_pickle=False) as file:
+        for name, wanted in zip(("images", "alphabet", "character", "drawer"), background, strict=True):
+            np.testing.assert_array_equal(file[name], wanted)
+    with np.load(tmp_path / module.RUNS_FILE, allow_pickle=False) as file:
+        for name, wanted in zip(("train", "test", "answer"), runs, strict=True):
+            np.testing.assert_array_equal(file[name], wanted)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", zipped({"other.txt": "x"})], ids=["empty", "text", "other"])
+def test_bad_omniglot_archives(server, script, tmp_path, content, caplog):
+    module = script("omniglot")
+    server.files = {f"/data/{source}": content for source in module.SOURCES}
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 1
+    assert files_in(tmp_path) == [] and "failed" in caplog.text
+
+
+def test_published_mnist_goes_through(server, script, tmp_path, monkeypatch, mnist_data):
+    module = script("mnist")
+    serve_mnist(server, module, dict(zip(("x_train", "y_train", "x_test", "y_test"), mnist_data, strict=True)), monkeypatch)
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 0  # with the script's own digest
+
+
+def test_published_omniglot_goes_through(server, script, tmp_path, read_data):
+    pytest.importorskip("PIL")
+    background, runs = read_data(datasets.omniglot_background), read_data(datasets.omniglot_runs)
+    module = script("omniglot")
+    packed = pack_omniglot(background, runs)
+    server.files = {f"/data/{source}": data for source, data in zip(module.SOURCES, packed, strict=True)}
+    assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 0  # with the script's own digests

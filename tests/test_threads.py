@@ -1,0 +1,105 @@
+"""Thread control, the lock for the workqueue layer, the logger and progress reports."""
+
+import logging
+import os
+import threading
+from contextlib import nullcontext
+
+import numba
+import pytest
+
+import neuromem
+from neuromem import InputError, InputTypeError
+from neuromem import threads as threads_function
+from neuromem.progress import logger, progress_bar
+
+
+def test_threads_are_set_inside_the_block_and_restored_after_an_error():
+    before = neuromem.get_num_threads()
+    with pytest.raises(KeyError), neuromem.threads(1):
+        assert neuromem.get_num_threads() == numba.get_num_threads() == 1
+        raise KeyError
+    assert neuromem.get_num_threads() == before
+
+
+def test_set_num_threads_holds_until_changed():
+    before = neuromem.get_num_threads()
+    try:
+        neuromem.set_num_threads(1)
+        assert neuromem.get_num_threads() == 1
+    finally:
+        neuromem.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 10**6, 1.5, "2", None, True])
+def test_bad_thread_counts_are_named(bad):
+    with pytest.raises((InputError, InputTypeError), match="n "):
+        neuromem.set_num_threads(bad)
+
+
+def test_the_public_name_is_the_function_also_after_its_module_was_imported():
+    import neuromem.parallel
+
+    assert callable(threads_function) and callable(neuromem.threads)
+
+
+def lock_for(monkeypatch, layer):
+    import importlib
+
+    module = importlib.import_module("neuromem.parallel")
+
+    def threading_layer():
+        if layer is None:
+            raise ValueError("Threading layer is not initialized.")
+        return layer
+
+    monkeypatch.setattr(numba, "threading_layer", threading_layer)
+    return module.kernel_lock()
+
+
+@pytest.mark.parametrize("layer", ["workqueue", None])
+def test_workqueue_and_a_layer_not_chosen_yet_take_turns(monkeypatch, layer):
+    lock = lock_for(monkeypatch, layer)
+    entered = threading.Event()
+
+    def other():
+        with lock_for(monkeypatch, layer):
+            entered.set()
+
+    with lock, lock:  # the same thread may enter twice
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not entered.wait(0.05)
+    thread.join(10)
+    assert entered.is_set()
+
+
+@pytest.mark.parametrize("layer", ["omp", "tbb"])
+def test_other_layers_need_no_lock(monkeypatch, layer):
+    assert isinstance(lock_for(monkeypatch, layer), nullcontext)
+
+
+def test_logger_is_silent_by_itself():
+    assert logger is logging.getLogger("neuromem")
+    assert any(isinstance(handler, logging.NullHandler) for handler in logger.handlers)
+
+
+def test_progress_is_reported_to_a_function():
+    seen = []
+    with progress_bar(5, lambda done, total: seen.append((done, total))) as advance:
+        advance(2)
+        advance(3)
+    assert seen == [(2, 5), (5, 5)]
+
+
+def test_progress_false_writes_nothing_and_true_draws_a_bar(capsys):
+    with progress_bar(2, False, "quiet") as advance:
+        advance(2)
+    assert capsys.readouterr() == ("", "")
+    with progress_bar(2, True, "storing") as advance:
+        advance(2)
+    assert "storing" in capsys.readouterr().err
+
+
+def test_this_suite_does_not_change_numba_settings():
+    assert int(os.environ.get("NUMBA_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)) == numba.config.NUMBA_NUM_THREADS
