@@ -174,4 +174,5 @@ class CheckoutFinder:
 
 PACKAGE = Path(__file__).parent
 if not (PACKAGE / "gpu").exists() and (PACKAGE.parent / "gpu" / "kernels").exists():
-    sys.meta_path.append(CheckoutFinder(PACKAGE.parent / "gpu"))
+    # first, so that the gpu folder of another checkout that is installed is not taken for this one's
+    sys.meta_path.insert(0, CheckoutFinder(PACKAGE.parent / "gpu"))
