@@ -12,7 +12,9 @@ def oriented_edges(images: np.ndarray, n_bins: int = 8, threshold: float = 60.0)
     smooth_x = v[:, :, :-2] + 2 * v[:, :, 1:-1] + v[:, :, 2:]
     gx = (smooth_y[:, :, 2:] - smooth_y[:, :, :-2]) / 4
     gy = (smooth_x[:, 2:] - smooth_x[:, :-2]) / 4
-    bins = np.floor((np.arctan2(gy, gx) + np.pi) / (2 * np.pi) * n_bins + 0.5).astype(int) % n_bins
+    # rounded, so that a gradient on a border is a tie whatever the last bit of arctan2; no other comes so near to one
+    turns = np.round((np.arctan2(gy, gx) + np.pi) / (2 * np.pi) * n_bins + 0.5, 9)
+    bins = np.floor(turns).astype(int) % n_bins
     item, y, x = np.nonzero(gx * gx + gy * gy > threshold * threshold)
     maps[item, bins[item, y, x], y + 1, x + 1] = 1
     return maps.reshape(n, -1)

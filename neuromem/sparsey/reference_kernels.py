@@ -182,7 +182,7 @@ def edge_lists(images, threshold, directions, deskew, out_indices, out_counts):
                 gy = (patch[2] - patch[0]) @ [1, 2, 1]
                 if np.hypot(gx, gy) / 4 > threshold:
                     turn = (np.arctan2(gy, gx) + np.pi) / (2 * np.pi)
-                    k = int(np.floor(turn * n_bins + 0.5)) % n_bins
+                    k = int(np.floor(np.round(turn * n_bins + 0.5, 9))) % n_bins  # see reference_encode
                     out_indices[n, count] = (k * rows + y) * columns + x
                     count += 1
         out_counts[n] = count

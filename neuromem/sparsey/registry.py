@@ -133,7 +133,7 @@ def pictures() -> np.ndarray:
 
 def edges_example() -> tuple:
     angle = -np.pi + 2 * np.pi * np.arange(8) / 8
-    directions = np.round(np.stack([np.cos(angle), np.sin(angle)], axis=1), 15)
+    directions = np.round(np.stack([np.cos(angle), np.sin(angle)], axis=1), 12)
     return pictures(), 20.0, directions, False, np.zeros((5, 63), np.int32), np.zeros(5, np.int64)
 
 
