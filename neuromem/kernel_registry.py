@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuromem import validate
+from neuromem.progress import Progress, progress_bar
 
 SYSTEMS = ("sparsey",)
 
@@ -51,13 +52,15 @@ def kernel_rows(system: str) -> list[KernelRow]:
     return rows
 
 
-def warmup(systems: Iterable[str] | None = None) -> int:
+def warmup(systems: Iterable[str] | None = None, *, progress: Progress = False) -> int:
     """Compile kernels now instead of at their first call.
 
     Parameters
     ----------
     systems : iterable of str, optional
         Names such as "sparsey"; default: all.
+    progress : bool or callable, default False
+        True draws a bar; a callable is called with (done, total).
 
     Returns
     -------
@@ -73,6 +76,8 @@ def warmup(systems: Iterable[str] | None = None) -> int:
     for system in chosen:
         validate.choice(system, "systems", SYSTEMS)
     rows = [row for system in chosen for row in kernel_rows(system)]
-    for row in rows:
-        row.resolve()(*row.example())
+    with progress_bar(len(rows), progress, "kernels") as advance:
+        for row in rows:
+            row.resolve()(*row.example())
+            advance(1)
     return len(rows)

@@ -12,6 +12,7 @@ import pytest
 
 import neuromem
 from neuromem.cli import COMMANDS, main
+from neuromem.kernel_registry import kernel_rows
 
 ROOT = Path(__file__).parent.parent
 
@@ -133,6 +134,8 @@ def test_info_on_what_is_no_file_of_ours_is_one(tmp_path, capsys):
 def test_warmup_names_what_it_compiled(capsys):
     assert main(["warmup", "sparsey"]) == 0
     assert "kernels ready" in capsys.readouterr().out
+    assert main(["warmup", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["kernels"] == len(list(kernel_rows("sparsey")))
     assert main(["warmup", "hippopotamus"]) == 1
     assert "systems" in capsys.readouterr().err
 
@@ -140,6 +143,8 @@ def test_warmup_names_what_it_compiled(capsys):
 def test_cache_clear_says_how_many(tmp_path):
     done = command("cache", "clear", cwd=tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 0 and done.stdout == "0 files removed\n", done.stderr
+    done = command("cache", "clear", "--json", cwd=tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert json.loads(done.stdout) == {"removed": 0}
 
 
 def test_reproduce_quick_writes_json_and_a_picture(tmp_path):

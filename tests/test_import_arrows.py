@@ -29,7 +29,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
     ("neuromem.backend", {"neuromem.errors"}, set()),
     ("neuromem.jit", set(), set()),
     ("neuromem.parallel", {"neuromem.validate"}, {"numba"}),
-    ("neuromem.kernel_registry", {"neuromem.validate"}, set()),
+    ("neuromem.kernel_registry", {"neuromem.validate", "neuromem.progress"}, set()),
     ("neuromem.io", {"neuromem.base", "neuromem.errors", "neuromem.validate", "neuromem.__version__"}, set()),
     ("neuromem.base", {"neuromem.errors", "neuromem.io"}, {"sklearn"}),
     ("neuromem.baselines", CORE | {"neuromem.protocols"}, set()),
