@@ -9,10 +9,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import neuromem
-from neuromem import InputError, MultiScaleSparseyClassifier, NotFittedError, SparseyClassifier, SparseyLayer
+from neuromem import (
+    FormatError,
+    InputError,
+    MultiScaleSparseyClassifier,
+    NotFittedError,
+    SparseyClassifier,
+    SparseyLayer,
+    capabilities,
+)
 from neuromem.datasets import digits
 from neuromem.experiments.controls import per_class_sample
-from neuromem.sparsey import LabelField
 from neuromem.sparsey.encode import IdentityEncoder, OrientedEdgeEncoder, skeletonize_to
 
 EXPECTED_FAILURES = {
@@ -21,7 +28,10 @@ EXPECTED_FAILURES = {
 }
 
 
-@parametrize_with_checks([SparseyClassifier(random_state=0)], expected_failed_checks=lambda estimator: EXPECTED_FAILURES)
+@parametrize_with_checks(
+    [SparseyClassifier(random_state=0), MultiScaleSparseyClassifier([SparseyClassifier()], random_state=0)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -109,10 +119,24 @@ def test_threads_make_no_difference(n):
 
 def test_labels_of_any_type_survive_a_file(tmp_path):
     X, y = blobs(60)
-    for labels in (np.array(["aa", "b", "cc"])[y], y.astype(np.int8), y.astype(np.float64), y == 1):
+    names = np.array(["aa", "b", "cc"])[y]
+    objects = [names.astype(object), y.astype(object), np.array([1.5, 2.0, 3.0], object)[y]]
+    for labels in (names, y.astype(np.int8), y.astype(np.float64), y.astype(np.float16), y == 1, *objects):
         memory = SparseyClassifier(random_state=0).fit(X, labels)
         memory.save(tmp_path / "m.nmem")
-        assert np.array_equal(neuromem.load(tmp_path / "m.nmem").predict(X), memory.predict(X))
+        loaded = neuromem.load(tmp_path / "m.nmem")
+        assert loaded.classes_.dtype == memory.classes_.dtype
+        assert np.array_equal(loaded.predict(X), memory.predict(X))
+        assert loaded.score(X, labels) == memory.score(X, labels) > 0.5
+
+
+@pytest.mark.parametrize("labels", [[None, "a"], ["a", 1], [b"a", b"b"], [1j, 2j]])
+def test_labels_that_cannot_be_sorted_or_saved_are_refused(labels):
+    X, _ = blobs(60)
+    for memory in (SparseyClassifier(random_state=0), MultiScaleSparseyClassifier([SparseyClassifier()])):
+        y = np.array(labels, None if isinstance(labels[0], (bytes, complex)) else object)
+        with pytest.raises(InputError, match="all numbers or all text"):
+            memory.fit(X, np.tile(y, 30))
 
 
 def test_bad_use_is_named_and_changes_nothing():
@@ -147,12 +171,100 @@ def test_bad_use_is_named_and_changes_nothing():
         SparseyClassifier(encoder=None).fit(X, y)
 
 
-def test_binary_items_without_an_encoder():
+def binary_stream():
     rng = np.random.default_rng(0)
     prototypes = rng.random((2, 40)) < 0.3
     y = rng.integers(0, 2, 100)
-    X = (prototypes[y] ^ (rng.random((100, 40)) < 0.05)).astype(np.uint8)
+    return (prototypes[y] ^ (rng.random((100, 40)) < 0.05)).astype(np.uint8), y
+
+
+def test_binary_items_without_an_encoder():
+    X, y = binary_stream()
     assert SparseyClassifier(encoder=None, random_state=0).fit(X, y).score(X, y) > 0.9
+
+
+def test_a_call_that_fails_leaves_what_was_learned():
+    X, y = blobs(60)
+    memory = SparseyClassifier(random_state=0).fit(X, y)
+    scores = memory.decision_function(X)
+    memory.set_params(encoder=None)  # these items are not binary
+    with pytest.raises(InputError, match="binary input"):
+        memory.fit(X, y)
+    assert np.array_equal(memory.decision_function(X), scores)
+    fresh = SparseyClassifier(encoder=None, random_state=0)
+    with pytest.raises(InputError, match="binary input"):
+        fresh.partial_fit(X, y)
+    assert not hasattr(fresh, "classes_")
+    fresh.partial_fit(*binary_stream())
+    assert fresh.classes_.tolist() == [0, 1]
+
+
+def test_without_any_label_there_is_no_guess():
+    X, y = blobs(60)
+    memory = SparseyClassifier(critical_period=60, random_state=0).fit(X, y)
+    assert (memory.items_stored_, memory.items_labelled_) == (60, 0)
+    with pytest.raises(NotFittedError, match="critical period of 60"):
+        memory.predict(X)
+    assert "predict" not in capabilities(memory) and "familiarity" in capabilities(memory)
+    memory.partial_fit(X, y)
+    assert "predict" in capabilities(memory)
+    assert memory.score(X, y) > 0.8
+
+
+def test_verbs_of_the_layer_work_on_the_classifier_s_items():
+    X, y = binary_stream()
+    memory = SparseyClassifier(encoder=None, random_state=0)
+    assert not capabilities(memory)
+    assert memory.write(X[:60], y[:60]).tolist() == list(range(60))
+    assert memory.write(X[60:], y[60:]).tolist() == list(range(60, 100))
+    assert np.array_equal(memory.familiarity(X), memory.layer_.familiarity(X))
+    assert np.array_equal(memory.read(X).values, memory.layer_.read(X).values)
+    known = np.arange(40) < 20
+    assert np.array_equal(memory.complete(X, known), memory.layer_.complete(X, known))
+    assert capabilities(memory) == {"complete", "familiarity", "predict", "read"}
+    table = SparseyClassifier(random_state=0).fit(*blobs(60))
+    assert "complete" not in capabilities(table)
+    with pytest.raises(InputError, match="encoder=None"):
+        table.complete(blobs(60)[0], known[:5])
+    twice = SparseyClassifier(encoder=None, label_presentations=2, random_state=0)
+    assert twice.write(X, y).tolist() == list(range(100)) and twice.write(X, y)[0] == 100
+
+
+def test_nothing_in_gives_nothing_out():
+    images, labels = digits()
+    for memory, items in (
+        (SparseyClassifier(random_state=0).fit(images[:100], labels[:100]), images),
+        (SparseyClassifier(random_state=0).fit(*blobs(60)), blobs(60)[0]),
+        (MultiScaleSparseyClassifier([SparseyClassifier()], random_state=0).fit(*blobs(60)), blobs(60)[0]),
+    ):
+        n_classes = len(memory.classes_)
+        assert memory.predict(items[:0]).shape == (0,)
+        assert memory.predict_proba(items[:0]).shape == (0, n_classes)
+
+
+def test_parts_that_do_not_fit_together_are_refused():
+    X, y = blobs(60)
+    memory, other = (SparseyClassifier(random_state=0).fit(X[:, :d], y) for d in (5, 4))
+    two = SparseyClassifier(random_state=0).fit(X[y < 2], y[y < 2])
+    strangers = (("layer_", other, "widths|modules"), ("encoder_", other, "widths"), ("label_field_", two, "classes"))
+    for part, source, message in strangers:
+        state = memory.get_state()
+        state["children"][part] = source.get_state()["children"][part]
+        with pytest.raises(FormatError, match=message):
+            memory.copy().set_state(state)
+    state = memory.get_state()
+    del state["children"]["encoder_"]
+    with pytest.raises(FormatError, match="encoder"):
+        memory.copy().set_state(state)
+    state = memory.get_state()
+    state["scalars"]["items_stored_"] = -1
+    with pytest.raises(FormatError, match="counts"):
+        memory.copy().set_state(state)
+    votes = MultiScaleSparseyClassifier([SparseyClassifier(), SparseyClassifier()], random_state=0).fit(X, y)
+    state = votes.get_state()
+    state["children"]["networks_"][1] = two.get_state()
+    with pytest.raises(FormatError, match="classes"):
+        votes.set_state(state)
 
 
 def test_codes_of_a_class_are_alike_without_labels():
@@ -188,18 +300,6 @@ def test_multi_scale_votes_and_saves(tmp_path):
     assert np.array_equal(loaded.decision_function(images), memory.decision_function(images))
     with pytest.raises(InputError, match="networks"):
         MultiScaleSparseyClassifier([]).fit(images, labels)
-
-
-def test_label_field_checks_its_input():
-    field = LabelField(3, 4, 2)
-    codes = np.array([[0, 1, 255]], np.uint8)
-    field.learn(codes, [1])
-    assert field.scores(codes).argmax() == 1 and field.n_labelled_ == 1
-    for bad, message in ((codes[:, :2], "modules"), (codes.astype(int), "int64"), (codes + np.uint8(9), "winners beyond")):
-        with pytest.raises(InputError, match=message):
-            field.scores(bad)
-    with pytest.raises(InputError, match="classes"):
-        field.learn(codes, [2])
 
 
 def test_identity_encoder_with_a_shape():

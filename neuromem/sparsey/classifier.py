@@ -1,12 +1,14 @@
 """From pictures or tables to labels: an encoder, a grid of macs and a label field, all learned in one pass."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from neuromem import validate
 from neuromem.base import Estimator
-from neuromem.errors import InputError
+from neuromem.errors import FormatError, InputError, NotFittedError
 from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import RandomState
 from neuromem.sparsey.active import ActiveRows
@@ -37,20 +39,29 @@ class LabelledMemory(Estimator):
 
     def _check_items(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """X as an array with at least one item, and its labels."""
-        if isinstance(X, ActiveRows):
-            raise InputError("X is a list of active features; give pictures, a table, or binary items to encoder=None")
-        X = self._as_items(X)
-        return X, validate.labels(y, len(X))
+        if len(X := self._as_items(X)) < 1:
+            raise InputError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+        return X, sortable(validate.labels(y, len(X)), "y")
 
     def _as_items(self, X: Any, n_features: int | None = None) -> np.ndarray:
         """Pictures (three axes) as they are, everything else as a checked table."""
+        if isinstance(X, ActiveRows):
+            raise InputError("X is a list of active features; give pictures, a table, or binary items to encoder=None")
         if not validate.is_sparse(X) and getattr(X, "ndim", None) != 2:
             X = np.asarray(X)
         if getattr(X, "ndim", None) != 3:
-            return validate.table(X, n_features, owner=type(self).__name__, min_items=1)
-        if len(X) < 1:
-            raise InputError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+            return validate.table(X, n_features, owner=type(self).__name__)
         return X
+
+    @contextmanager
+    def _unchanged_on_failure(self) -> Iterator[None]:
+        """Put all attributes back where parts could not be made or learning broke off."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
 
     def fit(self, X: Any, y: Any) -> Any:
         """Forget everything, then learn items and labels in order.
@@ -72,9 +83,10 @@ class LabelledMemory(Estimator):
         """
         self._validate_params()
         X, y = self._check_items(X, y)
-        self._clear()
-        self.classes_ = np.unique(y)
-        self._partial_fit(X, np.searchsorted(self.classes_, y))
+        with self._unchanged_on_failure():
+            self._clear()
+            self.classes_ = np.unique(y)
+            self._partial_fit(X, np.searchsorted(self.classes_, y))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Any:
@@ -95,15 +107,18 @@ class LabelledMemory(Estimator):
         self._validate_params()
         X, y = self._check_items(X, y)
         known = getattr(self, "classes_", None)
+        if classes is not None:
+            classes = np.unique(sortable(np.asarray(classes), "classes"))
         if known is None:
-            known = np.unique(y if classes is None else classes)
-        elif classes is not None and not np.array_equal(known, np.unique(classes)):
-            raise InputError(f"classes are {np.unique(classes)!r}, at the first call they were {known!r}")
+            known = np.unique(y) if classes is None else classes
+        elif classes is not None and not np.array_equal(known, classes):
+            raise InputError(f"classes are {classes!r}, at the first call they were {known!r}")
         unseen = np.setdiff1d(y, known)
         if len(unseen):
             raise InputError(f"y has the unseen class {unseen[0]}; announce it with classes= at the first call")
-        self.classes_ = known
-        self._partial_fit(X, np.searchsorted(known, y))
+        with self._unchanged_on_failure():
+            self.classes_ = known
+            self._partial_fit(X, np.searchsorted(known, y))
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -132,6 +147,25 @@ def standardised(scores: np.ndarray) -> np.ndarray:
     centred = scores - scores.mean(axis=1, keepdims=True)
     spread = np.sqrt((centred**2).mean(axis=1, keepdims=True))
     return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+
+
+def sortable(labels: np.ndarray, name: str) -> np.ndarray:
+    """The labels, if they are all numbers or all text, so that they can be sorted and saved.
+
+    Raises
+    ------
+    InputError
+    """
+    if labels.dtype.kind == "O":
+        kinds = {str if isinstance(label, str) else type(label) for label in labels.ravel()}
+        if kinds == {str} or all(issubclass(kind, (int, float)) for kind in kinds):
+            return labels
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+    elif labels.dtype.char in "?bBhHiIlLqQefdU":
+        return labels
+    else:
+        found = str(labels.dtype)
+    raise InputError(f"{name} has labels of type {found}; all numbers or all text was expected")
 
 
 class SparseyClassifier(LabelledMemory):
@@ -183,7 +217,7 @@ class SparseyClassifier(LabelledMemory):
     True
     """
 
-    _STATE = {"classes_": (tuple(np.dtype(code).type for code in "?bBhHiIlLfd"), 1)}
+    _STATE = {"classes_": (tuple(np.dtype(code).type for code in "?bBhHiIlLqQefd"), 1)}
     _SCALARS = (
         "n_features_in_",
         "items_stored_",
@@ -191,6 +225,7 @@ class SparseyClassifier(LabelledMemory):
         "presentations_",
         "critical_period_",
         "class_names_",
+        "class_names_are_objects_",
     )
     _CHILDREN = ("layer_", "encoder_", "label_field_")
 
@@ -239,18 +274,41 @@ class SparseyClassifier(LabelledMemory):
     # ---------------------------------------------------------------- state: labels of any type are saved as text or numbers
 
     def get_state(self) -> dict[str, Any]:
-        """As :meth:`Estimator.get_state`; classes that are no plain numbers travel as names."""
-        classes = getattr(self, "classes_", None)
+        """As :meth:`Estimator.get_state`; classes that are text or objects travel as a list."""
         state = super().get_state()
-        if classes is not None and classes.dtype not in [np.dtype(d) for d in self._STATE["classes_"][0]]:
+        if "classes_" in state["arrays"] and self.classes_.dtype.kind in "UO":
             del state["arrays"]["classes_"]
-            state["scalars"]["class_names_"] = [str(name) for name in classes]
+            state["scalars"]["class_names_"] = self.classes_.tolist()
+            state["scalars"]["class_names_are_objects_"] = self.classes_.dtype.kind == "O"
         return state
 
+    def _check_state(self, arrays: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
+        names = scalars.get("class_names_")
+        if names is not None and not (isinstance(names, list) and all(isinstance(n, (str, bool, int, float)) for n in names)):
+            raise FormatError("class_names_ is no list of text or numbers")
+        counts = ("n_features_in_", "items_stored_", "items_labelled_", "presentations_")
+        if scalars and not all(type(scalars[name]) is int and scalars[name] >= 0 for name in counts):
+            raise FormatError(f"{', '.join(counts)} are not all counts")
+        period = scalars.get("critical_period_")
+        if period is not None and (type(period) is not int or period < 1):
+            raise FormatError(f"critical_period_ is {period!r}")
+
     def _after_load(self) -> None:
-        names = self.__dict__.pop("class_names_", None)
+        names, as_objects = self.__dict__.pop("class_names_", None), self.__dict__.pop("class_names_are_objects_", False)
         if names is not None:
-            self.classes_ = np.array(names)
+            self.classes_ = np.array(names, object if as_objects else None)
+        layer, encoder, field = (getattr(self, name, None) for name in self._CHILDREN)
+        if field is None and layer is None and encoder is None:
+            return
+        if not (isinstance(field, LabelField) and isinstance(layer, CodeMemory) and isinstance(encoder, Encoder)):
+            raise FormatError("a fitted classifier has a layer, an encoder and a label field")
+        if not (layer._is_fitted() and encoder._is_fitted() and hasattr(self, "classes_") and hasattr(self, "presentations_")):
+            raise FormatError("parts of the classifier are not fitted")
+        wanted = (layer.n_macs_ * layer.n_modules, layer.units_per_module, len(self.classes_))
+        if (field.n_modules, field.units_per_module, field.n_classes) != wanted:
+            raise FormatError(f"the label field is not of modules, units and classes {wanted}")
+        if layer.n_features_in_ != encoder.n_features_out_ or encoder.n_features_in_ != self.n_features_in_:
+            raise FormatError("encoder, layer and classifier are of different widths")
 
     def _clear(self) -> None:
         for name in (*self._STATE, *self._SCALARS, *self._CHILDREN):
@@ -320,7 +378,10 @@ class SparseyClassifier(LabelledMemory):
 
     def _encoded(self, X: Any) -> ActiveRows:
         self._check_fitted()
-        return self.encoder_.active(self._as_items(X, self.n_features_in_))
+        X = self._as_items(X, self.n_features_in_)
+        if not len(X):
+            return ActiveRows(np.zeros(0, np.int32), np.zeros(1, np.int64), self.encoder_.n_features_out_)
+        return self.encoder_.active(X)
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Score of every class, float64 (n, n_classes)."""
@@ -329,7 +390,11 @@ class SparseyClassifier(LabelledMemory):
     def scores_of_active(self, active: ActiveRows) -> np.ndarray:
         """Score of every class for items that were encoded before."""
         if not self.label_field_._is_fitted():
-            return np.zeros((len(active), len(self.classes_)))
+            raise NotFittedError(
+                f"This SparseyClassifier instance is not fitted yet: all {self.items_stored_} items fell into the critical "
+                f"period of {self.critical_period_} and none was labelled. Show more items, shorten critical_period, or set "
+                "label_during_critical_period=True"
+            )
         return self.label_field_.scores(self._codes(active))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -347,9 +412,15 @@ class SparseyClassifier(LabelledMemory):
         """Learn items with their labels, as :meth:`partial_fit`; returns running numbers, int64 (n,)."""
         if tags is not None:
             raise InputError("tags are given, SparseyClassifier stores labels (targets) only")
-        first = getattr(self, "presentations_", 0)
+        first = self._n_seen()
         self.partial_fit(items, targets)
-        return np.arange(first, first + len(items), dtype=np.int64)
+        return np.arange(first, self._n_seen(), dtype=np.int64)
+
+    def _n_seen(self) -> int:
+        """Different items so far."""
+        if not self._is_fitted():
+            return 0
+        return int(self.presentations_ - (self.items_stored_ if self.label_presentations == 2 else 0))
 
     def read(self, cues: Any, *, k: int = 1) -> Recall:
         """What the layer recalls for encoded cues: values are scores of the encoder's binary features."""
@@ -358,6 +429,19 @@ class SparseyClassifier(LabelledMemory):
     def familiarity(self, items: Any) -> np.ndarray:
         """Mean G of the layer, float32 (n,)."""
         return self.layer_.familiarity(self._encoded(items))
+
+    def complete(self, cues: Any, known: Any) -> np.ndarray:
+        """Fill in the unknown features of binary items, as :meth:`SparseyLayer.complete`; float32 (n, n_features).
+
+        Raises
+        ------
+        InputError
+            If an encoder stands between items and layer: its binary features cannot be turned back into items.
+        """
+        self._check_fitted()
+        if not isinstance(self.encoder_, IdentityEncoder):
+            raise InputError(f"complete needs binary items (encoder=None), not those of {type(self.encoder_).__name__}")
+        return self.layer_.complete(cues, known)
 
     def begin_episode(self) -> None:
         """Nothing to clear: items have no temporal context."""
@@ -368,7 +452,10 @@ class SparseyClassifier(LabelledMemory):
     @property
     def unavailable_(self) -> tuple[str, ...]:
         """Verbs that cannot be used as things stand."""
-        return () if self._is_fitted() else ("predict", "familiarity", "read")
+        if not self._is_fitted():
+            return ("predict", "familiarity", "read", "complete")
+        missing = () if self.label_field_._is_fitted() else ("predict",)
+        return missing if isinstance(self.encoder_, IdentityEncoder) else (*missing, "complete")
 
     @property
     def item_spec(self) -> ItemSpec:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neuromem.errors import InputError
+from neuromem.errors import FormatError, InputError
 from neuromem.random import RandomState, seed_sequence_of
 from neuromem.sparsey.active import ActiveRows
 from neuromem.sparsey.classifier import LabelledMemory, SparseyClassifier, standardised
@@ -72,8 +72,15 @@ class MultiScaleSparseyClassifier(LabelledMemory):
         self._clear()
 
     def _after_load(self) -> None:
-        if self._is_fitted():
-            self.classes_ = self.networks_[0].classes_
+        if not self._is_fitted():
+            return
+        first = self.networks_[0]
+        for network in self.networks_:
+            if not isinstance(network, SparseyClassifier) or not network._is_fitted():
+                raise FormatError("networks_ has something else than fitted classifiers")
+            if not np.array_equal(network.classes_, first.classes_) or network.n_features_in_ != first.n_features_in_:
+                raise FormatError("networks_ differ in their classes or in the width of items")
+        self.classes_ = first.classes_
 
     def _partial_fit(self, X: np.ndarray, y: np.ndarray) -> None:
         if not self._is_fitted():
@@ -142,8 +149,5 @@ def default_networks() -> list[SparseyClassifier]:
         encoder = OrientedEdgeEncoder(deskew=deskew)
         coarse = SparseyLayer((28, 28), 8, (12, 12), (4, 4), 16, 192, saturation_limit=0.10)
         fine = SparseyLayer((28, 28), 8, (9, 9), (3, 3), 8, 128, saturation_limit=0.12)
-        networks += [
-            SparseyClassifier(layer, encoder=encoder, readout="delta", critical_period=period)
-            for layer, period in ((coarse, 6000), (fine, 3000))
-        ]
+        networks += [SparseyClassifier(layer, encoder=encoder, readout="delta") for layer in (coarse, fine)]
     return networks
