@@ -12,6 +12,7 @@ from neuromem.parallel import kernel_lock
 from neuromem.random import log64
 
 READOUTS = ("counts", "binary", "delta")
+LANES = 8  # class rows are padded to a multiple of this, which fills whole vector registers
 
 
 class LabelField(Estimator):
@@ -74,12 +75,19 @@ class LabelField(Estimator):
     def _shape(self) -> tuple[int, int]:
         return self.n_modules * self.units_per_module, self.n_classes
 
+    def _padded_shape(self) -> tuple[int, int]:
+        return self._shape()[0], -(-self.n_classes // LANES) * LANES
+
     def _check_state(self, arrays: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
         if not scalars:
             return
-        expected = {"weights_", "step_weighted_"} if self.readout == "delta" else {"counts_"}
-        if set(arrays) != expected or any(array.shape != self._shape() for array in arrays.values()):
-            raise FormatError(f"a {self.readout} label field holds {sorted(expected)} of shape {self._shape()}")
+        expected = {"counts_": self._shape()}
+        if self.readout == "delta":
+            expected = {"weights_": self._padded_shape(), "step_weighted_": self._shape()}
+        if {name: array.shape for name, array in arrays.items()} != expected:
+            raise FormatError(f"a {self.readout} label field holds arrays of the shapes {expected}")
+        if self.readout == "delta" and arrays["weights_"][:, self.n_classes :].any():
+            raise FormatError("weights_ has values beyond the classes")
         if type(scalars["n_labelled_"]) is not int or scalars["n_labelled_"] < 0:
             raise FormatError("n_labelled_ is not a count")
 
@@ -88,13 +96,14 @@ class LabelField(Estimator):
 
     def _checked(self, codes: Any) -> np.ndarray:
         codes = np.asarray(codes)
-        codes = np.ascontiguousarray(codes.reshape(len(codes), -1))
+        if codes.ndim not in (2, 3):
+            raise InputError(f"codes has shape {codes.shape}, (n, n_modules) or (n, n_macs, modules_per_mac) was expected")
+        codes = np.ascontiguousarray(codes.reshape(len(codes), int(np.prod(codes.shape[1:]))))
         if codes.shape[1] != self.n_modules or codes.dtype not in (np.uint8, np.uint16):
             raise InputError(
                 f"codes are {codes.dtype} with {codes.shape[1]} modules, uint8 or uint16 with {self.n_modules} were expected"
             )
-        silent = np.iinfo(codes.dtype).max
-        if ((codes >= self.units_per_module) & (codes != silent)).any():
+        if codes.size and int((codes + codes.dtype.type(1)).max()) > self.units_per_module:  # a silent module wraps to 0
             raise InputError(f"codes name winners beyond {self.units_per_module - 1}")
         return codes
 
@@ -115,7 +124,7 @@ class LabelField(Estimator):
             raise InputError(f"classes has shape {classes.shape}; {len(codes)} integers below {self.n_classes} were expected")
         if not self._is_fitted():
             if self.readout == "delta":
-                self.weights_ = np.zeros(self._shape(), np.int32)
+                self.weights_ = np.zeros(self._padded_shape(), np.int32)
                 self.step_weighted_ = np.zeros(self._shape(), np.int64)
             else:
                 self.counts_ = np.zeros(self._shape(), np.uint32)
@@ -136,7 +145,7 @@ class LabelField(Estimator):
     def score_table(self) -> np.ndarray:
         """What each winner adds to each class's score, float64 (n_modules * units_per_module, n_classes)."""
         if self.readout == "delta":
-            summed = self.weights_ * np.int64(self.n_labelled_) - self.step_weighted_
+            summed = self.weights_[:, : self.n_classes] * np.int64(self.n_labelled_) - self.step_weighted_
             return summed / float(max(1, self.n_labelled_))
         if self.readout == "binary":
             return (self.counts_ > 0).astype(np.float64)
@@ -150,10 +159,12 @@ class LabelField(Estimator):
         self._check_fitted()
         codes = self._checked(codes)
         if not hasattr(self, "table_"):
-            self.table_ = self.score_table()
-        scores = np.empty((len(codes), self.n_classes), np.float64)
+            table = np.zeros(self._padded_shape(), np.float64)
+            table[:, : self.n_classes] = self.score_table()
+            self.table_ = table  # whole at once: several threads may read
+        scores = np.empty((len(codes), self._padded_shape()[1]), np.float64)
         with kernel_lock():
             backend_of(codes).kernels("sparsey").sum_scores(
                 codes, int(np.iinfo(codes.dtype).max), self.units_per_module, self.table_, scores
             )
-        return scores
+        return np.ascontiguousarray(scores[:, : self.n_classes])

@@ -25,15 +25,21 @@ def pack_cells(cells: np.ndarray) -> np.ndarray:
     """Pack flags (..., n_modules, units_per_module) into uint64 words (..., n_words)."""
     *lead, n_modules, units = cells.shape
     padded = padded_units(units)
-    n_bits = 64 * words_per_row(n_modules, units)
-    bits = np.zeros((*lead, n_bits), np.uint8)
-    bits[..., : n_modules * padded].reshape(*lead, n_modules, padded)[..., :units] = cells
-    return np.packbits(bits, axis=-1, bitorder="little").view("<u8")
+    bits = np.zeros((*lead, n_modules, padded), np.uint8)
+    bits[..., :units] = cells
+    if padded > 64:  # first words of all modules, then their second words ...
+        bits = bits.reshape(*lead, n_modules, padded // 64, 64).swapaxes(-3, -2)
+    flat = np.zeros((*lead, 64 * words_per_row(n_modules, units)), np.uint8)
+    flat[..., : n_modules * padded] = bits.reshape(*lead, -1)
+    return np.packbits(flat, axis=-1, bitorder="little").view("<u8")
 
 
 def unpack_cells(words: np.ndarray, n_modules: int, units_per_module: int) -> np.ndarray:
     """Undo :func:`pack_cells`: uint64 words (..., n_words) to bool (..., n_modules, units_per_module)."""
     padded = padded_units(units_per_module)
+    lead = words.shape[:-1]
     octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
     bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : n_modules * padded]
-    return bits.reshape(*words.shape[:-1], n_modules, padded)[..., :units_per_module].astype(bool)
+    if padded > 64:
+        bits = bits.reshape(*lead, padded // 64, n_modules, 64).swapaxes(-3, -2)
+    return bits.reshape(*lead, n_modules, padded)[..., :units_per_module].astype(bool)

@@ -1,7 +1,8 @@
 """Numba kernels of the Sparsey system, split by task: arrays in, arrays out.
 
 Layout shared by all of them: the cells of a mac are the bits of ``n_words`` 64-bit words.  A module (CM) of up to 64 cells
-is padded to a power of two, so that it never straddles a word; a larger one is padded to whole words.  A mac's weights
+is padded to a power of two, so that it never straddles a word; a larger one takes whole words, and the first words of all
+modules come before their second words, so that modules are worked on side by side.  A mac's weights
 are one bit row per afferent plus one row of zeros, which pads groups of rows to a fixed size.
 """
 

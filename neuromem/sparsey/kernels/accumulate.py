@@ -25,8 +25,8 @@ def count_rows(weights, rows, n_rows, n_planes, planes, carry):
     rows : int32 (>= n_rows + 6,)
         Active afferents; ``rows[n_rows : n_rows + 6]`` must name the zero row.
     n_rows, n_planes : int
-        ``n_planes`` must be at least ``FAST_PLANES`` and large enough for ``n_rows``.
-    planes : uint64 (>= n_planes, n_words)
+        ``n_planes`` must be large enough for ``n_rows``.
+    planes : uint64 (>= max(n_planes, FAST_PLANES), n_words)
         Output.
     carry : uint64 (n_words,)
         Work space.
@@ -38,7 +38,7 @@ def count_rows(weights, rows, n_rows, n_planes, planes, carry):
     p3 = planes[3]
     p4 = planes[4]
     p5 = planes[5]
-    for p in range(n_planes):
+    for p in range(max(n_planes, FAST_PLANES)):
         plane = planes[p]
         for i in range(n_words):
             plane[i] = ZERO
@@ -99,79 +99,111 @@ def count_rows(weights, rows, n_rows, n_planes, planes, carry):
 
 
 @jit
-def best_small(planes, n_planes, word, shift, valid):
-    """Best cell of a module of at most 64 bits: ``(count, position)``, ties to the lowest position."""
-    best = valid
-    count = 0
-    for step in range(n_planes):
-        p = n_planes - 1 - step
-        kept = best & (planes[p, word] >> shift)
-        if kept != ZERO:
-            best = kept
-            count |= 1 << p
-    return count, np.int64(trailing_zeros64(best))
+def spread_groups(kept, group_tops, group_bits):
+    """All ones in every group of bits of ``kept`` that is not zero; a group's highest bit is set in ``group_tops``."""
+    low = ~group_tops
+    found = (((kept & low) + low) | kept) & group_tops
+    return found | (found - (found >> np.uint64(group_bits - 1)))
 
 
 @jit
-def best_large(planes, n_planes, first_word, n_words, last_valid, mask):
-    """Best cell of a module of several whole words; ``mask`` (n_words,) is work space."""
-    for i in range(n_words - 1):
-        mask[i] = ~ZERO
-    mask[n_words - 1] = last_valid
-    count = 0
-    for step in range(n_planes):
-        p = n_planes - 1 - step
-        plane = planes[p]
-        any_kept = ZERO
-        for i in range(n_words):
-            any_kept |= mask[i] & plane[first_word + i]
-        if any_kept != ZERO:
-            for i in range(n_words):
-                mask[i] &= plane[first_word + i]
-            count |= 1 << p
-    position = 0
+def choose_in_words(planes, n_planes, n_modules, units_per_module, padded_units, candidates, winners):
+    """Winners of modules of at most 64 cells: all modules of a word at once, from the highest plane down."""
+    valid = ~ZERO >> np.uint64(64 - units_per_module)
+    tops = ZERO
+    filled = ZERO
+    for bit in range(0, 64, padded_units):
+        tops |= ONE << np.uint64(bit + padded_units - 1)
+        filled |= valid << np.uint64(bit)
+    n_words = planes.shape[1]
     for i in range(n_words):
-        if mask[i] != ZERO:
-            position = 64 * i + np.int64(trailing_zeros64(mask[i]))
-            break
-    return count, position
+        candidates[i] = filled
+    for step in range(n_planes):
+        plane = planes[n_planes - 1 - step]
+        for i in range(n_words):
+            kept = candidates[i] & plane[i]
+            found = spread_groups(kept, tops, padded_units)
+            candidates[i] = kept | (candidates[i] & ~found)
+    for q in range(n_modules):
+        bit = q * padded_units
+        winners[q] = trailing_zeros64((candidates[bit >> 6] >> np.uint64(bit & 63)) & valid)
 
 
 @jit
-def choose_best(planes, n_planes, n_modules, units_per_module, padded_units, counts, winners, mask):
-    """Write each module's highest count and its winner's position into ``counts`` and ``winners`` (n_modules,)."""
+def choose_across_words(planes, n_planes, n_modules, units_per_module, candidates, any_kept, winners):
+    """Winners of modules of several words: word w of every module stands beside word w of its neighbours."""
+    words = (units_per_module + 63) >> 6
+    valid = ~ZERO >> np.uint64(64 * words - units_per_module)
+    for w in range(words):
+        for q in range(n_modules):
+            candidates[w * n_modules + q] = valid if w == words - 1 else ~ZERO
+    for step in range(n_planes):
+        plane = planes[n_planes - 1 - step]
+        for q in range(n_modules):
+            any_kept[q] = ZERO
+        for w in range(words):
+            for q in range(n_modules):
+                any_kept[q] |= candidates[w * n_modules + q] & plane[w * n_modules + q]
+        for q in range(n_modules):
+            any_kept[q] = ~ZERO if any_kept[q] != ZERO else ZERO
+        for w in range(words):
+            for q in range(n_modules):
+                i = w * n_modules + q
+                candidates[i] &= plane[i] | ~any_kept[q]
+    for q in range(n_modules):
+        for w in range(words):
+            word = candidates[w * n_modules + q]
+            if word != ZERO:
+                winners[q] = 64 * w + np.int64(trailing_zeros64(word))
+                break
+
+
+@jit
+def choose_best(planes, n_planes, n_modules, units_per_module, padded_units, candidates, any_kept, winners):
+    """Position of each module's best cell, ties to the lowest, into ``winners`` (n_modules,).
+
+    ``candidates`` uint64 (n_words,) and ``any_kept`` uint64 (n_modules,) are work space.
+    """
     if padded_units <= 64:
-        valid = ~ZERO >> np.uint64(64 - units_per_module)
-        for q in range(n_modules):
-            bit = q * padded_units
-            count, position = best_small(planes, n_planes, bit >> 6, np.uint64(bit & 63), valid)
-            counts[q] = count
-            winners[q] = position
+        choose_in_words(planes, n_planes, n_modules, units_per_module, padded_units, candidates, winners)
     else:
-        n_words = padded_units >> 6
-        used = units_per_module - 64 * (n_words - 1)
-        valid = ~ZERO >> np.uint64(64 - used)
-        for q in range(n_modules):
-            count, position = best_large(planes, n_planes, q * n_words, n_words, valid, mask)
-            counts[q] = count
-            winners[q] = position
+        choose_across_words(planes, n_planes, n_modules, units_per_module, candidates, any_kept, winners)
+
+
+@jit
+def address(module, position, n_modules, padded_units):
+    """Word and bit of a cell."""
+    if padded_units <= 64:
+        bit = module * padded_units + position
+        return bit >> 6, bit & 63
+    return (position >> 6) * n_modules + module, position & 63
+
+
+@jit
+def winning_counts(planes, n_planes, n_modules, padded_units, winners, counts):
+    """Read the winners' counts out of the planes."""
+    for q in range(n_modules):
+        word, bit = address(q, np.int64(winners[q]), n_modules, padded_units)
+        count = 0
+        for p in range(n_planes):
+            count |= np.int64((planes[p, word] >> np.uint64(bit)) & ONE) << p
+        counts[q] = count
 
 
 @jit
 def planes_for(n_rows):
     """Number of planes that hold counts up to ``n_rows``."""
-    n_planes = FAST_PLANES
+    n_planes = 1
     while (n_rows >> n_planes) > 0:
         n_planes += 1
     return n_planes
 
 
 @jit
-def unpack_counts(planes, n_planes, counts):
-    """Turn bit planes into one integer per padded cell: ``counts`` int32 (64 * n_words,)."""
-    n_words = planes.shape[1]
-    for i in range(n_words):
-        base = 64 * i
+def unpack_counts(planes, n_planes, n_modules, padded_units, counts):
+    """Turn bit planes into one integer per padded cell, module by module: ``counts`` int32 (64 * n_words,)."""
+    for i in range(planes.shape[1]):
+        base = 64 * i if padded_units <= 64 else (i % n_modules) * padded_units + 64 * (i // n_modules)
         for b in range(64):
             counts[base + b] = 0
         for p in range(n_planes):
@@ -211,11 +243,13 @@ def accumulate_and_choose(
     """
     n_afferents = weights.shape[0] - 1
     rows = np.empty(row_of_feature.shape[0] + GROUP, np.int32)
-    planes = np.empty((planes_for(n_afferents), weights.shape[1]), np.uint64)
+    planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), weights.shape[1]), np.uint64)
     carry = np.empty(weights.shape[1], np.uint64)
-    mask = np.empty(max(1, padded_units >> 6), np.uint64)
+    candidates = np.empty(weights.shape[1], np.uint64)
+    any_kept = np.empty(n_modules, np.uint64)
     for n in range(indptr.shape[0] - 1):
         n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature, n_afferents, rows)
         n_planes = planes_for(n_rows)
         count_rows(weights, rows, n_rows, n_planes, planes, carry)
-        choose_best(planes, n_planes, n_modules, units_per_module, padded_units, out_counts[n], out_winners[n], mask)
+        choose_best(planes, n_planes, n_modules, units_per_module, padded_units, candidates, any_kept, out_winners[n])
+        winning_counts(planes, n_planes, n_modules, padded_units, out_winners[n], out_counts[n])

@@ -104,7 +104,7 @@ def nearest_direction(gx, gy, directions):
         if product >= top:
             best = k
             top = product
-    if best == n - 1 and first >= top:
+    if best == n - 1 and first >= top and (n > 2 or gy > 0):  # two bins tie on both sides: gy tells which
         best = 0
     return best
 

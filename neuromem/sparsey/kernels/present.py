@@ -9,14 +9,17 @@ import numpy as np
 
 from neuromem.jit import jit, prange
 from neuromem.sparsey.kernels.accumulate import (
+    FAST_PLANES,
     GROUP,
     ONE,
     ZERO,
+    address,
     choose_best,
     collect_rows,
     count_rows,
     planes_for,
     unpack_counts,
+    winning_counts,
 )
 from neuromem.sparsey.kernels.choose import (
     combined_input,
@@ -41,10 +44,9 @@ def mean_combined(counts, n_active, u_exponent):
 
 
 @jit
-def strengthen(weights, rows, n_rows, cell_bit, n_weights, cell):
+def strengthen(weights, rows, n_rows, word, bit_number, n_weights, cell):
     """Set the weights from the active afferents to one winner; keep the winner's weight count."""
-    word = cell_bit >> 6
-    bit = ONE << np.uint64(cell_bit & 63)
+    bit = ONE << np.uint64(bit_number)
     added = 0
     for j in range(n_rows):
         row = weights[rows[j]]
@@ -116,9 +118,10 @@ def learn_stream(
         mac_weights = weights[m]
         n_words = mac_weights.shape[1]
         rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
-        planes = np.empty((planes_for(n_afferents), n_words), np.uint64)
+        planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
         carry = np.empty(n_words, np.uint64)
-        mask = np.empty(max(1, padded >> 6), np.uint64)
+        candidates = np.empty(n_words, np.uint64)
+        any_kept = np.empty(n_modules, np.uint64)
         best_counts = np.empty(n_modules, np.int32)
         best = np.empty(n_modules, np.int32)
         counts = np.empty(64 * n_words, np.int32)
@@ -137,7 +140,8 @@ def learn_stream(
             n_active = n_rows if bounds[2] == 0 else bounds[2]
             n_planes = planes_for(n_rows)
             count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
-            choose_best(planes, n_planes, n_modules, units, padded, best_counts, best, mask)
+            choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
+            winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
             familiarity = mean_combined(best_counts, n_active, exponents[0])
             out_familiarity[n, m] = familiarity
             for q in range(n_modules):
@@ -151,7 +155,7 @@ def learn_stream(
                 eta_minus_one = expansivity_minus_one(familiarity, exponents[1], exponents[2], exponents[3], units)
             any_excess = eta_minus_one > 0.0
             if any_excess:
-                unpack_counts(planes, n_planes, counts)
+                unpack_counts(planes, n_planes, n_modules, padded, counts)
                 for u in range(n_rows + 1):
                     combined = combined_input(u, n_active, exponents[0])
                     excess[u] = excess_weight(combined, eta_minus_one, modes[0], sigmoid)
@@ -161,7 +165,8 @@ def learn_stream(
                 out_written[n, m, q] = cell_order[m, q, winner]
                 cell = q * units + winner
                 if not frozen[m, cell]:
-                    mac_total += strengthen(mac_weights, rows, n_rows, q * padded + winner, n_weights[m], cell)
+                    word, bit = address(q, winner, n_modules, padded)
+                    mac_total += strengthen(mac_weights, rows, n_rows, word, bit, n_weights[m], cell)
                     if modes[2] == FREEZE_CELL and n_weights[m, cell] >= freeze_limits[0]:
                         frozen[m, cell] = True
             if modes[2] == FREEZE_MAC and mac_total >= freeze_limits[1]:
@@ -199,9 +204,10 @@ def recall_batch(
         mac_weights = weights[m]
         n_words = mac_weights.shape[1]
         rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
-        planes = np.empty((planes_for(n_afferents), n_words), np.uint64)
+        planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
         carry = np.empty(n_words, np.uint64)
-        mask = np.empty(max(1, padded >> 6), np.uint64)
+        candidates = np.empty(n_words, np.uint64)
+        any_kept = np.empty(n_modules, np.uint64)
         best_counts = np.empty(n_modules, np.int32)
         best = np.empty(n_modules, np.int32)
         for n in range(start, stop):
@@ -214,9 +220,10 @@ def recall_batch(
                 continue
             n_planes = planes_for(n_rows)
             count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
-            choose_best(planes, n_planes, n_modules, units, padded, best_counts, best, mask)
+            choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
             for q in range(n_modules):
                 out_codes[n, m, q] = cell_order[m, q, best[q]]
             if with_familiarity:
+                winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
                 n_active = n_rows if bounds[2] == 0 else bounds[2]
                 out_familiarity[n, m] = mean_combined(best_counts, n_active, exponents[0])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neuromem.jit import jit, popcount64, prange
-from neuromem.sparsey.kernels.accumulate import ONE, ZERO
+from neuromem.sparsey.kernels.accumulate import ONE, ZERO, address
 
 
 @jit(parallel=True)
@@ -35,8 +35,9 @@ def reconstruct(codes, silent, position_of_cell, padded_units, weights, feature_
             for i in range(n_words):
                 winners[i] = ZERO
             for q in range(n_modules):
-                bit = q * padded_units + np.int64(position_of_cell[m, q, codes[n, m, q]])
-                winners[bit >> 6] |= ONE << np.uint64(bit & 63)
+                position = np.int64(position_of_cell[m, q, codes[n, m, q]])
+                word, bit = address(q, position, n_modules, padded_units)
+                winners[word] |= ONE << np.uint64(bit)
             for r in range(feature_of_row.shape[1]):
                 shared = np.int64(0)
                 for i in range(n_words):
