@@ -69,7 +69,7 @@ def test_continual(run, mnist_data):
 def test_few(run, mnist_data, omniglot_data):
     found = values(run("sparsey-few"))
     assert found["Omniglot one-shot: modified Hausdorff distance"] > 0.4
-    assert found["2 per class: Sparsey, counts labels"] > 0.2
+    assert found["2 per class: 128 cells, Sparsey, counts labels"] > 0.2
 
 
 def test_intervals():

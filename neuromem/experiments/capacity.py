@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from neuromem import SparseyMac
+from neuromem.experiments.controls import overfull
 from neuromem.experiments.result import Result
 from neuromem.progress import progress_bar
 
@@ -61,14 +62,10 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
 
 
 def store(mac: SparseyMac, items: np.ndarray) -> np.ndarray:
-    """Written codes of items; the overfull memory is the point here, so its warning is not wanted."""
-    import warnings
-
-    from neuromem.errors import SaturationWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SaturationWarning)
-        return mac.present(items, True, written=True).written_codes
+    """Written codes of items."""
+    with overfull():
+        written: np.ndarray = mac.present(items, True, written=True).written_codes
+    return written
 
 
 def add_times(result: Result, sizes: tuple[int, ...]) -> list[tuple[int, float]]:
@@ -111,5 +108,6 @@ def draw(
     left.axhline(0.99, color="0.6", ls=":")
     left.legend()
     right.plot(*zip(*times, strict=True), "o-")
-    right.set(xlabel="items stored", ylabel="microseconds per read", xscale="log", ylim=(0, None), title="Read time")
+    highest = 1.25 * max(value for _, value in times)
+    right.set(xlabel="items stored", ylabel="microseconds per read", xscale="log", ylim=(0, highest), title="Read time")
     finish(figure, out / "sparsey-capacity.png", result)

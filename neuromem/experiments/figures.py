@@ -35,7 +35,7 @@ def bars(rows: list[Row], path: Path, title: str, label: str, start: float, resu
         ax.barh(place, row.value - start, left=start, color=colour)
         if row.ci_low is not None and row.ci_high is not None:
             ax.plot([row.ci_low, row.ci_high], [place, place], color="black", lw=1.5)
-        ax.text(row.value, place, f" {row.value:.3f}", va="center", ha="left", fontsize=8)
+        ax.text(max(row.value, row.ci_high or 0), place, f" {row.value:.3f}", va="center", ha="left", fontsize=8)
     published = [row.published for row in rows if row.published is not None]
     for value in published[:1]:
         ax.axvline(value, color="tab:red", ls="--", lw=1, label=f"published {value:g}")
