@@ -163,8 +163,10 @@ def draw(result: Result, pictures: dict[str, np.ndarray], out: Path) -> None:
     from neuromem.experiments.figures import finish, new_figure
 
     figure, ax = new_figure(8.0, 0.9 * len(pictures) + 0.4)
-    frame = dict(pad_width=1, constant_values=0.7)
-    rows = [np.hstack([np.pad(p.reshape(SIDE, SIDE).astype(float), **frame) for p in batch]) for batch in pictures.values()]
+    rows = [
+        np.hstack([np.pad(p.reshape(SIDE, SIDE).astype(float), 1, constant_values=0.7) for p in batch])
+        for batch in pictures.values()
+    ]
     ax.imshow(np.vstack(rows), cmap="gray_r", vmin=0, vmax=1)
     ax.set_yticks([(SIDE + 2) * (i + 0.5) for i in range(len(rows))], list(pictures))
     ax.set_xticks([])

@@ -52,7 +52,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     figures: list[str] = field(default_factory=list)
 
-    def add(self, condition: str, metric: str, values: Sequence[float], n: int | None = None, **columns: Any) -> Row:
+    def add(self, condition: str, metric: str, values: Sequence[Any] | np.ndarray, n: int | None = None, **columns: Any) -> Row:
         """Append a row: the mean over repetitions with its interval, or one proportion out of ``n`` with Wilson's."""
         values = [float(v) for v in values]
         mean = float(np.mean(values))
