@@ -33,6 +33,7 @@ COARSE: dict[str, Any] = dict(
     saturation_limit=0.10,
 )
 PERIOD = {"fine": 3000, "coarse": 6000}
+EDGE_THRESHOLD = 20.0
 QUICK_ITEMS = 10_000
 READOUTS = ("binary", "counts", "delta")
 
@@ -40,22 +41,38 @@ READOUTS = ("binary", "counts", "delta")
 def network(grid: str, deskew: bool, readout: str, seed: int, winners: str = "csa") -> SparseyClassifier:
     """One single-grid classifier of the table."""
     layer = SparseyLayer(**(FINE if grid == "fine" else COARSE), winners=winners)
-    encoder = OrientedEdgeEncoder(deskew=deskew)
+    encoder = OrientedEdgeEncoder(threshold=EDGE_THRESHOLD, deskew=deskew)
     return SparseyClassifier(layer, encoder=encoder, readout=readout, critical_period=PERIOD[grid], random_state=seed)
+
+
+def vote(deskew: tuple[bool, ...], readout: str, seed: int) -> MultiScaleSparseyClassifier:
+    """The multi-scale network, or the part of it that sees pictures straightened, or as they are."""
+    templates = [n for n in MultiScaleSparseyClassifier.default_networks() if n.encoder.deskew in deskew]
+    return MultiScaleSparseyClassifier([n.set_params(readout=readout) for n in templates], random_state=seed)
 
 
 def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     """Single grids and the multi-scale vote, every label rule, with and without deskewing, controls and rivals."""
     x_train, y_train, x_test, y_test = mnist()
     n_train = QUICK_ITEMS if quick else len(x_train)
-    settings = {"fine": FINE, "coarse": COARSE, "critical_period": PERIOD, "train": n_train, "test": len(x_test)}
+    settings = {"fine": FINE, "coarse": COARSE, "critical_period": PERIOD, "edge_threshold": EDGE_THRESHOLD}
+    settings |= {"multi-scale": [repr(n) for n in MultiScaleSparseyClassifier.default_networks()]}
+    settings |= {"train": n_train, "test": len(x_test)}
     result = Result("mnist", 0, settings)
     conditions: list[tuple[str, Any]] = []
-    for grid, deskew in (("fine", False), ("fine", True), ("coarse", True)):
-        for readout in READOUTS if not quick else ("counts", "delta"):
+    readouts = ("counts", "delta") if quick else READOUTS
+    grids = (("fine", False), ("fine", True)) if quick else (("fine", False), ("fine", True), ("coarse", False), ("coarse", True))
+    for grid, deskew in grids:
+        for readout in readouts:
             name = f"{grid} grid, {'deskew' if deskew else 'no deskew'}, {readout} labels"
             conditions.append((name, lambda seed, g=grid, d=deskew, r=readout: network(g, d, r, seed)))
-    conditions.append(("multi-scale vote, delta labels", lambda seed: MultiScaleSparseyClassifier(random_state=seed)))
+    parts = {"no deskew and deskew": (False, True)}
+    if not quick:
+        parts |= {"no deskew": (False,), "deskew": (True,)}
+    for part, deskewed in parts.items():
+        for readout in readouts:
+            name = f"multi-scale vote, {part}, {readout} labels"
+            conditions.append((name, lambda seed, d=deskewed, r=readout: vote(d, r, seed)))
     for winners in [w for w in WINNERS if w != "csa"]:
         for readout in ("counts", "delta") if not quick else ("delta",):
             name = condition_name("", winners, readout) + " (fine grid, deskew)"

@@ -20,8 +20,7 @@ class MultiScaleSparseyClassifier(LabelledMemory):
     Parameters
     ----------
     networks : list of SparseyClassifier or None, default None
-        Templates, never changed.  None: fields of 12 x 12 with stride 4 and of 9 x 9 with stride 3, each on oriented
-        edges of the picture as it is and straightened, for pictures of 28 x 28.
+        Templates, never changed.  None: those of :meth:`default_networks`, for pictures of 28 x 28.
     random_state : None, int, SeedSequence or Generator, default None
         Seeds of networks that have none of their own.
 
@@ -49,6 +48,23 @@ class MultiScaleSparseyClassifier(LabelledMemory):
     def __init__(self, networks: list[SparseyClassifier] | None = None, *, random_state: RandomState = None) -> None:
         self.networks = networks
         self.random_state = random_state
+
+    @staticmethod
+    def default_networks() -> list[SparseyClassifier]:
+        """Fields of 12 x 12 with stride 4 and of 14 x 14 with stride 7, each on edges of pictures as they are and straightened.
+
+        Returns
+        -------
+        list of SparseyClassifier
+            Templates for pictures of 28 x 28, with ``delta`` labels.
+        """
+        networks = []
+        # as they are, pictures profit from finer directions
+        for encoder in (OrientedEdgeEncoder(12, threshold=20.0), OrientedEdgeEncoder(8, threshold=20.0, deskew=True)):
+            coarse = SparseyLayer((28, 28), encoder.n_bins, (12, 12), (4, 4), 16, 192, saturation_limit=0.10)
+            coarser = SparseyLayer((28, 28), encoder.n_bins, (14, 14), (7, 7), 64, 192, saturation_limit=0.10)
+            networks += [SparseyClassifier(layer, encoder=encoder, readout="delta") for layer in (coarse, coarser)]
+        return networks
 
     def _validate_params(self) -> None:
         if self.networks is None:
@@ -84,7 +100,7 @@ class MultiScaleSparseyClassifier(LabelledMemory):
 
     def _partial_fit(self, X: np.ndarray, y: np.ndarray) -> None:
         if not self._is_fitted():
-            templates = default_networks() if self.networks is None else self.networks
+            templates = self.default_networks() if self.networks is None else self.networks
             words = seed_sequence_of(self.random_state).generate_state(len(templates))
             made = []
             for template, word in zip(templates, words, strict=True):
@@ -140,14 +156,3 @@ class MultiScaleSparseyClassifier(LabelledMemory):
     def presentations_(self) -> int:
         """Times that an item was shown while learning."""
         return int(self.networks_[0].presentations_)
-
-
-def default_networks() -> list[SparseyClassifier]:
-    """Two grids, each on edges of the picture as it is and straightened."""
-    networks = []
-    for deskew in (False, True):
-        encoder = OrientedEdgeEncoder(deskew=deskew)
-        coarse = SparseyLayer((28, 28), 8, (12, 12), (4, 4), 16, 192, saturation_limit=0.10)
-        fine = SparseyLayer((28, 28), 8, (9, 9), (3, 3), 8, 128, saturation_limit=0.12)
-        networks += [SparseyClassifier(layer, encoder=encoder, readout="delta") for layer in (coarse, fine)]
-    return networks
