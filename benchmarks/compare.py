@@ -28,7 +28,7 @@ def rows_of(run):
     for row in groups.values():
         if row["rival"] is not None:
             row["ratio"] = row["rival"] / row["ours"]
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda row: row["row"])
 
 
 def short(value):

@@ -1,6 +1,11 @@
 """What the benchmarks share: kernels compiled beforehand, one thread where it says so, and the machine in the results."""
 
 import os
+import tempfile
+
+# Numba looks only at the file that holds a kernel, so a changed helper would be timed in its old form: compile anew.
+folder = tempfile.TemporaryDirectory(prefix="neuromem-benchmarks-")
+os.environ["NUMBA_CACHE_DIR"] = folder.name
 
 import pytest
 import threadpoolctl
