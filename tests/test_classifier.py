@@ -106,17 +106,6 @@ def test_chunks_and_files_make_no_difference(readout, period, tmp_path):
     assert np.array_equal(whole.decision_function(X), parts.decision_function(X))
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_threads_make_no_difference(n):
-    X, y = blobs()
-    with neuromem.threads(n):
-        memory = SparseyClassifier(readout="delta", random_state=0).fit(X, y)
-        scores = memory.decision_function(X)
-    reference = SparseyClassifier(readout="delta", random_state=0).fit(X, y)
-    same(memory, reference)
-    assert np.array_equal(scores, reference.decision_function(X))
-
-
 def test_labels_of_any_type_survive_a_file(tmp_path):
     X, y = blobs(60)
     names = np.array(["aa", "b", "cc"])[y]

@@ -48,6 +48,7 @@ def test_version(capsys):
         ["reproduce", "sisc", "--seeds", "0"],
         ["reproduce", "sisc", "--seeds", "many"],
         ["demo", "--seeds", "-1"],
+        ["demo", "--json", "no-such-folder/figures.json"],
     ],
 )
 def test_bad_usage_is_two_and_says_why(arguments, capsys):

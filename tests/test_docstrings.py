@@ -38,6 +38,17 @@ def test_examples_in_pages_run(path, tmp_path, monkeypatch):
     assert failed == 0
 
 
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("README.md"), *(ROOT / "docs").rglob("*.md")]))
+def test_code_blocks_in_pages_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in PYTHON_BLOCK.findall(path.read_text()):
+        exec(compile(block, str(path), "exec"), names)  # each page is one session
+
+
 def documented_parameters(text: str) -> set[str]:
     """Names in the Parameters section of a numpydoc docstring."""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)", inspect.cleandoc(text), re.M | re.S)

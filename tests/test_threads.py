@@ -2,8 +2,11 @@
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 
 import numba
 import pytest
@@ -12,6 +15,8 @@ import neuromem
 from neuromem import InputError, InputTypeError
 from neuromem import threads as threads_function
 from neuromem.progress import logger, progress_bar
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_threads_are_set_inside_the_block_and_restored_after_an_error():
@@ -103,3 +108,44 @@ def test_progress_false_writes_nothing_and_true_draws_a_bar(capsys):
 
 def test_this_suite_does_not_change_numba_settings():
     assert int(os.environ.get("NUMBA_NUM_THREADS", numba.config.NUMBA_NUM_THREADS)) == numba.config.NUMBA_NUM_THREADS
+
+
+EVERY_THREAD_AND_CHUNK = """
+import hashlib
+import numpy as np
+import neuromem
+from neuromem import SparseyClassifier, SparseyLayer
+from neuromem.sparsey.encode import OrientedEdgeEncoder
+
+rng = np.random.default_rng(0)
+labels = rng.integers(0, 4, 600)
+pictures = (60 * rng.integers(0, 2, (4, 12, 12))[labels] + rng.integers(0, 120, (600, 12, 12))).astype(np.uint8)
+layer = SparseyLayer((12, 12), 8, (6, 6), (3, 3), 4, 80)
+answers = set()
+for readout in ("counts", "delta"):
+    digests = set()
+    for n_threads in (1, 2, 3, 7):
+        for chunk in (1, 7, 256, 600):
+            with neuromem.threads(n_threads):
+                memory = SparseyClassifier(
+                    layer, encoder=OrientedEdgeEncoder(deskew=True), readout=readout, critical_period=400, random_state=0
+                )
+                for start in range(0, 600, chunk):
+                    memory.partial_fit(pictures[start : start + chunk], labels[start : start + chunk], classes=range(4))
+                state = memory.get_state()["children"]
+                parts = [a for name in ("layer_", "label_field_") for _, a in sorted(state[name]["arrays"].items())]
+                parts += [memory.decision_function(pictures), memory.familiarity(pictures), memory.transform(pictures)]
+            digests.add(hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest())
+    assert len(digests) == 1, (readout, len(digests))
+print("equal")
+"""
+
+
+def test_results_are_equal_to_the_bit_for_any_number_of_threads_and_any_chunks(tmp_path):
+    # a process of its own: Numba fixes the largest number of threads when it starts, and this machine may have few cores
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "7"}
+    if settings.get("NUMBA_DISABLE_JIT") == "1":
+        pytest.skip("NUMBA_DISABLE_JIT=1: nothing runs in threads")
+    code = [sys.executable, "-c", EVERY_THREAD_AND_CHUNK]
+    done = subprocess.run(code, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout == "equal\n", done.stdout + done.stderr

@@ -9,11 +9,19 @@ from typing import Any
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """--quick, --json, --out, --seeds, --quiet."""
     parser.add_argument("--quick", action="store_true", help="a small version, seconds instead of minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures with settings and versions")
+    parser.add_argument("--json", type=writable_file, metavar="FILE", help="also write all figures with settings and versions")
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("."), help="folder for pictures (default: here)")
     parser.add_argument("--seeds", type=positive, metavar="N", help="repetitions")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(progress=sys.stderr.isatty())
+
+
+def writable_file(text: str) -> Path:
+    """A path in a folder that exists, for argparse: minutes of work should not end in an error."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, or lies in none that exists")
+    return path
 
 
 def positive(text: str) -> int:

@@ -162,7 +162,7 @@ def draw(result: Result, pictures: dict[str, np.ndarray], out: Path) -> None:
     """Stored digits, the cue, and what each memory made of it."""
     from neuromem.experiments.figures import finish, new_figure
 
-    figure, ax = new_figure(8.0, 0.9 * len(pictures) + 0.4)
+    figure, ax = new_figure(8.0, 0.68 * len(pictures) + 0.5)
     rows = [
         np.hstack([np.pad(p.reshape(SIDE, SIDE).astype(float), 1, constant_values=0.7) for p in batch])
         for batch in pictures.values()

@@ -41,6 +41,7 @@ def bars(rows: list[Row], path: Path, title: str, label: str, start: float, resu
         ax.axvline(value, color="tab:red", ls="--", lw=1, label=f"published {value:g}")
         ax.legend(loc="lower right")
     ax.set_yticks(range(len(rows)), [row.condition for row in reversed(rows)], fontsize=8)
+    ax.margins(y=0.01)
     ax.set_xlim(start, max(1.0, max(row.value for row in rows)) + 0.02)
     ax.set_xlabel(f"{label} (lines: 95 % intervals; grey: controls; orange: rivals)")
     ax.set_title(title)
