@@ -47,7 +47,7 @@ def network(grid: str, deskew: bool, readout: str, seed: int, winners: str = "cs
 
 def vote(deskew: tuple[bool, ...], readout: str, seed: int) -> MultiScaleSparseyClassifier:
     """The multi-scale network, or the part of it that sees pictures straightened, or as they are."""
-    templates = [n for n in MultiScaleSparseyClassifier.default_networks() if n.encoder.deskew in deskew]
+    templates = [n for n in MultiScaleSparseyClassifier.default_networks() if n.get_params()["encoder__deskew"] in deskew]
     return MultiScaleSparseyClassifier([n.set_params(readout=readout) for n in templates], random_state=seed)
 
 
@@ -66,7 +66,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
         for readout in readouts:
             name = f"{grid} grid, {'deskew' if deskew else 'no deskew'}, {readout} labels"
             conditions.append((name, lambda seed, g=grid, d=deskew, r=readout: network(g, d, r, seed)))
-    parts = {"no deskew and deskew": (False, True)}
+    parts: dict[str, tuple[bool, ...]] = {"no deskew and deskew": (False, True)}
     if not quick:
         parts |= {"no deskew": (False,), "deskew": (True,)}
     for part, deskewed in parts.items():
