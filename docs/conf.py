@@ -39,6 +39,7 @@ autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+doctest_global_setup = "from neuromem.sparsey.encode import binarize, thermometer"
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
