@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# the package beside these pages, not another that is installed; and gallery.py
+# the package beside these pages, not another that is installed; and the modules beside this file
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
+    "rendering",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
 }
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"neuromem {release}"
 html_copy_source = False

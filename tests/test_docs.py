@@ -141,5 +141,7 @@ def test_the_extra_brings_what_the_configuration_asks_for():
             except ValueError:
                 continue
     modules = {name.partition(".")[0] for name in [*settings["extensions"], settings["html_theme"]]}
+    assert {"rendering", "gallery"} <= {path.stem for path in DOCS.glob("*.py")}
+    modules = (modules - {"rendering"}) | {"latex2mathml"}
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["docs"]
     assert modules <= {re.split(r"[<>=~]", name)[0].replace("-", "_") for name in extra}
