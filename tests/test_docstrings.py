@@ -16,6 +16,14 @@ MODULES = sorted(
     for path in (ROOT / "neuromem").rglob("*.py")
     if path.name != "__main__.py"
 )
+PAGES = [
+    ROOT / "README.md",
+    *sorted(
+        path
+        for path in (ROOT / "docs").rglob("*")
+        if path.suffix in (".md", ".rst") and path.relative_to(ROOT / "docs").parts[0] not in ("generated", "_build", "templates")
+    ),
+]
 PUBLIC = {name: getattr(neuromem, name) for name in neuromem.__all__ if callable(getattr(neuromem, name))}
 
 
@@ -28,9 +36,7 @@ def test_examples_run(name, tmp_path, monkeypatch):
     assert failed == 0
 
 
-@pytest.mark.parametrize(
-    "path", sorted([*ROOT.glob("README.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.rst")])
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_examples_in_pages_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

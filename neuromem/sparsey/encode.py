@@ -202,7 +202,7 @@ class Encoder(Estimator):
         raise TypeError(f"{type(self).__name__} cannot be fitted")
 
     def transform(self, X: Any) -> np.ndarray:
-        """Binary items, uint8 (n, n_features_out_)."""
+        """Binary items, uint8 (n, ``n_features_out_``)."""
         return self.active(X).to_dense()
 
     def active(self, X: Any) -> ActiveRows:
@@ -370,7 +370,7 @@ class ThermometerEncoder(Encoder):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Unary codes, uint8 (n, channels_ * n_features): channel by channel, feature by feature."""
+        """Unary codes, uint8 (n, ``channels_`` * n_features): channel by channel, feature by feature."""
         self._check_fitted()
         X = validate.real_items(X, self.n_features_in_, owner=type(self).__name__)
         levels = thermometer(X, self.n_levels, self.low_, self.high_).reshape(*X.shape, self.n_levels).transpose(0, 2, 1)
