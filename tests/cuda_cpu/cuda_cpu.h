@@ -26,11 +26,12 @@
 #endif
 
 #define __global__ __attribute__((noinline))
-#define __device__ static
+#define __device__
 #define __host__
 #define __constant__ static const
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define NM_EXPORT __attribute__((visibility("default")))
 // All static shared variables lie in one section, whose bounds the linker tells us, so that they can be filled.
 #define __shared__ static __attribute__((section("nm_shared")))
 extern unsigned char __start_nm_shared[] __attribute__((weak, visibility("hidden")));

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 ORDERS = ("forward", "reversed", "shuffled")
 # the counterpart of launch.OPTIONS: the same language, and no multiplication fused with an addition
-FLAGS = ("-std=c++17", "-ffp-contract=off", "-fno-strict-aliasing", "-fPIC", "-w")
+FLAGS = ("-std=c++17", "-ffp-contract=off", "-fno-strict-aliasing", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
 PLAIN = ("-O2",)
 SANITIZE = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 MOST_SHARED, MOST_THREADS = 227 * 1024, 1024
@@ -63,7 +63,7 @@ def translation(source: str, folder: Path) -> str:
     """A C++ file with the kernels and, for each, a function that ctypes can call."""
     text = DYNAMIC_SHARED.sub(r"\1* \2 = reinterpret_cast<\1*>(nm::shared);", launch.source_text(source, folder))
     calls = [
-        f'extern "C" const char* launch_{name}(const unsigned* sizes, unsigned long shared, const nm::Argument* given,'
+        f'extern "C" NM_EXPORT const char* launch_{name}(const unsigned* sizes, unsigned long shared, const nm::Argument* given,'
         f" int n_given, int order) {{ return nm::launch(&{name}, sizes, shared, given, n_given, order); }}"
         for name in launch.kernels_in(source, folder)
     ]
