@@ -209,7 +209,7 @@ def test_launch_that_a_device_refuses_is_refused(grid, block, shared, told):
     [
         ((VALUES, np.int32(3)), "2 arguments, the kernel has 3"),
         ((VALUES, np.int64(3), VALUES), "argument 1 has 8 bytes per item, the kernel's has 4"),
-        ((VALUES.astype(float), np.int32(3), VALUES), "argument 0 has 8 bytes per item"),
+        ((VALUES.astype(np.int8), np.int32(3), VALUES), "argument 0 has 1 bytes per item"),
         ((VALUES, VALUES, VALUES), "argument 1 is an array"),
         ((np.int32(3), np.int32(3), VALUES), "argument 0 is a scalar"),
     ],

@@ -308,15 +308,19 @@ static void run_block() {
 
 // ---------------------------------------------------------------- a launch
 
+// A scalar has the kernel's size; an array may be read in smaller pieces than its items, never in larger ones.
 template <class T>
 static void check_argument(const Argument& given, int number) {
     constexpr bool pointer = std::is_pointer_v<T>;
-    using Item = std::remove_pointer_t<T>;
+    using Item = std::conditional_t<std::is_void_v<std::remove_pointer_t<T>>, char, std::remove_pointer_t<T>>;
+    const int wanted = sizeof(Item);
     const std::string name = "argument " + std::to_string(number);
-    if (!given.is_array == pointer) error = name + (pointer ? " is a scalar, no array" : " is an array, no scalar");
-    if (error.empty() && given.item_bytes != static_cast<int>(sizeof(Item)))
+    if (!given.is_array == pointer) {
+        error = name + (pointer ? " is a scalar, no array" : " is an array, no scalar");
+    } else if (pointer ? given.item_bytes % wanted : given.item_bytes != wanted) {
         error = name + " has " + std::to_string(given.item_bytes) + " bytes per item, the kernel's has " +
-                std::to_string(sizeof(Item));
+                std::to_string(wanted);
+    }
 }
 
 template <class... A, size_t... I>
