@@ -68,6 +68,14 @@ def test_race_is_reported_whatever_the_order(order, kernel):
         planted(kernel, (3,), (8,), arguments, order=order, watch=True)
 
 
+def test_a_vote_orders_no_memory_but_a_warp_barrier_does():
+    out = np.zeros(64, np.int32)
+    planted("vote", (1,), (64,), (np.int32(1), out), shared=256, watch=True)
+    assert np.array_equal(out, np.arange(64) ^ 1)
+    with pytest.raises(LaunchError, match="nm_planted_vote: race: thread .* of shared memory"):
+        planted("vote", (1,), (64,), (np.int32(0), out), shared=256, watch=True)
+
+
 def test_atomics_are_no_race():
     out = np.zeros(1, np.int32)
     planted("count", (3,), (8,), (np.int32(1), out), watch=True)

@@ -97,8 +97,12 @@ TWIN_ROWS = [(system, row) for system, row in ROWS if system in TWINS and row.na
 twin_rows = pytest.mark.parametrize(("system", "row"), TWIN_ROWS, ids=[f"{system}.{row.name}" for system, row in TWIN_ROWS])
 with_twin = pytest.mark.parametrize("system", WITH_TWIN)
 SMALLEST_LIMIT = 64 * 1024  # bytes of shared memory that a block may have on compute capability 7.5
-# in every order of threads, and once with races looked for
-CPU_EXECUTORS = {order: {"order": order} for order in ORDERS} | {"watched": {"order": "shuffled", "watch": True}}
+# In every order of threads, and with races looked for: once as launched, once with every limit of the twin at 1, which
+# makes blocks loop over their work and sends what else is in shared memory through global memory.
+CPU_EXECUTORS = {order: {"order": order} for order in ORDERS} | {
+    name: {"order": "shuffled", "watch": True} for name in ("watched", "scarce")
+}
+LIMITS = ("SHARED_BYTES", "SCRATCH_BYTES", "FREE_BLOCKS")
 
 
 def twin_of(system, row):
@@ -132,7 +136,10 @@ def test_every_row_has_a_twin_or_a_reason_and_every_twin_a_row(system):
 
 @twin_rows
 @pytest.mark.parametrize("name", CPU_EXECUTORS)
-def test_twin_on_the_cpu_agrees_with_the_reference(gxx, system, row, name):
+def test_twin_on_the_cpu_agrees_with_the_reference(gxx, monkeypatch, system, row, name):
+    for limit in LIMITS if name == "scarce" else ():
+        if hasattr(TWINS[system], limit):
+            monkeypatch.setattr(TWINS[system], limit, 1)
     arguments = row.example()
     with launch.use(CpuLauncher(**CPU_EXECUTORS[name], shared_limit=SMALLEST_LIMIT)):
         found = run(twin_of(system, row), arguments)

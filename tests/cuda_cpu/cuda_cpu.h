@@ -63,7 +63,7 @@ struct Thread {
     unsigned mask;         // lanes that the warp barrier is for
     const char* function;  // which has the warp barrier inside
     int fiber;             // that keeps the thread while it waits
-    int block_barriers, warp_barriers;  // clocks: they go on when a barrier is passed
+    int block_barriers, warp_barriers, warp_meetings;  // clocks: they go on when such a barrier is passed
 };
 
 struct Fiber {
@@ -89,6 +89,8 @@ static void (*body)(void*);
 static void* body_arguments;
 static unsigned char* shared;            // dynamic shared memory of the block
 static uint64_t exchanged[1024];         // what lanes of a warp and threads of a block show one another
+
+[[noreturn]] static void fail(const std::string& message);
 
 struct Argument {
     void* value;     // where a scalar, or an array's address, is found
@@ -232,13 +234,17 @@ static bool release_warps() {
             }
             if (all) ready |= 1u << (i - first);
         }
-        int latest = 0;  // lanes that met have one clock from there on, however often each met others before
-        for (int i = first; i < end; ++i)
-            if (ready >> (i - first) & 1) latest = std::max(latest, threads[i].warp_barriers);
+        int met = 0, ordered = 0;  // lanes that met have one clock from there on, however often each met others before
+        for (int i = first; i < end; ++i) {
+            if (!(ready >> (i - first) & 1)) continue;
+            met = std::max(met, threads[i].warp_meetings + 1);
+            ordered = std::max(ordered, threads[i].warp_barriers + 1);
+        }
         for (int i = first; i < end; ++i) {
             if (!(ready >> (i - first) & 1)) continue;
             threads[i].wait = RUNS;
-            threads[i].warp_barriers = latest + 1;
+            threads[i].warp_meetings = met;
+            if (!strcmp(threads[i].function, "__syncwarp")) threads[i].warp_barriers = ordered;
             released = true;
         }
     }

@@ -91,6 +91,18 @@ __global__ void nm_planted_unset(int32_t clear, int32_t* dynamic_out, int32_t* s
     static_out[blockIdx.x] = fixed[0];
 }
 
+// Neighbours in a warp exchange values through memory, with __syncwarp or only a vote between.
+__global__ void nm_planted_vote(int32_t barrier, int32_t* out) {
+    extern __shared__ int32_t space[];
+    space[threadIdx.x] = threadIdx.x;
+    if (barrier) {
+        __syncwarp();
+    } else {
+        __any_sync(0xFFFFFFFFu, 1);
+    }
+    out[threadIdx.x] = space[threadIdx.x ^ 1];
+}
+
 // Each warp function once: xor sum, value from above, prefix sum, ballot, any, all, within groups of eight.
 __global__ void nm_planted_warp(const int32_t* values, int32_t* out) {
     const unsigned all = 0xFFFFFFFFu;

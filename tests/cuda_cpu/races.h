@@ -13,7 +13,7 @@ struct Access {
     bool any;
     bool atomic;
     uint64_t block;
-    int thread, block_barriers, warp_barriers;
+    int thread, block_barriers, warp_barriers, warp_meetings;
 };
 
 struct Cell {
@@ -30,24 +30,28 @@ struct Region {
 static std::vector<Region> regions;
 
 NM_UNWATCHED static uint64_t flat_block() {
-    return blockIdx.x + static_cast<uint64_t>(gridDim.x) * (blockIdx.y + static_cast<uint64_t>(gridDim.y) * blockIdx.z);
+    const uint64_t row = blockIdx.y + static_cast<uint64_t>(gridDim.y) * blockIdx.z;
+    return blockIdx.x + gridDim.x * row;
 }
 
-// Whether an earlier access is over, seen from the thread that runs now.
-NM_UNWATCHED static bool ordered(const Access& earlier, const Access& now) {
+// Whether an earlier access is over, seen from the thread that runs now.  Votes and shuffles make the lanes of a warp
+// meet, but do not promise that what one wrote before can be read after them: that takes __syncwarp.  What was read
+// before them stays read.
+NM_UNWATCHED static bool ordered(const Access& earlier, const Access& now, bool earlier_wrote) {
     if (!earlier.any) return true;
     if (earlier.block != now.block) return false;
     if (earlier.thread == now.thread || earlier.block_barriers < now.block_barriers) return true;
-    return earlier.thread / 32 == now.thread / 32 && earlier.warp_barriers < now.warp_barriers;
+    if (earlier.thread / 32 != now.thread / 32) return false;
+    return earlier_wrote ? earlier.warp_barriers < now.warp_barriers : earlier.warp_meetings < now.warp_meetings;
 }
 
+// Ends the launch at once: what a thread would do with a value that it should not have read may be anything.
 NM_UNWATCHED static void report(const Region& region, size_t byte, const Access& earlier, bool wrote,
                                 const char* verb) {
-    if (!error.empty()) return;
-    error = "race: thread " + std::to_string(current) + verb + "item " + std::to_string(byte / region.item_bytes);
-    error += region.argument < 0 ? " of shared memory" : " of argument " + std::to_string(region.argument);
-    error += ", which thread " + std::to_string(earlier.thread) + " of block " + std::to_string(earlier.block) +
-             (wrote ? " wrote" : " read") + " with no barrier between";
+    const std::string where = region.argument < 0 ? "shared memory" : "argument " + std::to_string(region.argument);
+    fail("race: thread " + std::to_string(current) + verb + "item " + std::to_string(byte / region.item_bytes) + " of " +
+         where + ", which thread " + std::to_string(earlier.thread) + " of block " + std::to_string(earlier.block) +
+         (wrote ? " wrote" : " read") + " with no barrier between");
 }
 
 NM_UNWATCHED static void look(const void* place, size_t bytes, bool writes, bool atomic) {
@@ -55,20 +59,21 @@ NM_UNWATCHED static void look(const void* place, size_t bytes, bool writes, bool
     for (Region& region : regions) {
         if (start < region.start || start >= region.start + region.bytes) continue;
         const Thread& thread = threads[current];
-        const Access now{true, atomic, flat_block(), current, thread.block_barriers, thread.warp_barriers};
+        const Access now{true, atomic, flat_block(), current, thread.block_barriers, thread.warp_barriers,
+                         thread.warp_meetings};
         const size_t first = start - region.start;
         for (size_t byte = first; byte < first + bytes && byte < region.bytes; ++byte) {
             Cell& cell = region.cells.data()[byte];
             const char* verb = atomic ? " updates " : writes ? " writes " : " reads ";
             const bool both_atomic = atomic && cell.write.atomic;
-            if (!both_atomic && !ordered(cell.write, now)) report(region, byte, cell.write, true, verb);
+            if (!both_atomic && !ordered(cell.write, now, true)) report(region, byte, cell.write, true, verb);
             if (!writes) {
-                if (!ordered(cell.read, now)) cell.other_read = cell.read;
+                if (!ordered(cell.read, now, false)) cell.other_read = cell.read;
                 cell.read = now;
                 continue;
             }
-            if (!ordered(cell.read, now)) report(region, byte, cell.read, false, verb);
-            if (!ordered(cell.other_read, now)) report(region, byte, cell.other_read, false, verb);
+            if (!ordered(cell.read, now, false)) report(region, byte, cell.read, false, verb);
+            if (!ordered(cell.other_read, now, false)) report(region, byte, cell.other_read, false, verb);
             cell.write = now;
             cell.read.any = cell.other_read.any = false;
         }
@@ -95,7 +100,7 @@ NM_UNWATCHED static void watch_block(size_t shared_bytes) {
     if (bytes) regions.push_back({__start_nm_shared, bytes, 1, -1, std::vector<Cell>(bytes)});
 }
 
-// Read-only arguments may be one array passed twice: the first region that fits is taken.
+// An array may be passed twice: the first region that fits is taken.
 NM_UNWATCHED static void watch_launch(const Argument* given, int n_given) {
     regions.clear();
     for (int i = 0; i < n_given; ++i) {
