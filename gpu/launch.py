@@ -67,11 +67,12 @@ def kernels_in(source: str, folder: Path = KERNELS) -> list[str]:
 
 
 class CupyLauncher:
-    """Runs kernels on the GPU of the moment; each source is compiled once per device."""
+    """Runs kernels on the GPU that CuPy is using; each source is compiled once per device."""
 
     def __init__(self) -> None:
         self.modules: dict[tuple[int, str, tuple[str, ...]], Any] = {}
-        self.shared: dict[tuple[int, str, str], int] = {}  # most dynamic shared memory that a kernel was allowed so far
+        self.functions: dict[tuple[int, str, tuple[str, ...], str], Any] = {}
+        self.allowed: dict[tuple[int, str, tuple[str, ...], str], int] = {}  # bytes of dynamic shared memory
 
     @property
     def xp(self) -> Any:
@@ -88,15 +89,16 @@ class CupyLauncher:
     ) -> None:
         """Run a kernel on the current device; see `neuromem.gpu.launch.run`."""
         cupy = self.xp
-        device = int(cupy.cuda.Device().id)
-        key = (device, source, OPTIONS)
-        if key not in self.modules:
-            self.modules[key] = cupy.RawModule(code=source_text(source), options=OPTIONS)
-        function = self.modules[key].get_function(kernel)
-        if shared > self.shared.get((device, source, kernel), SHARED_WITHOUT_ASKING):
-            function.max_dynamic_shared_size_bytes = shared
-            self.shared[device, source, kernel] = shared
-        function(grid, block, arguments, shared_mem=shared)
+        module = (int(cupy.cuda.runtime.getDevice()), source, OPTIONS)
+        function = (*module, kernel)
+        if function not in self.functions:
+            if module not in self.modules:
+                self.modules[module] = cupy.RawModule(code=source_text(source), options=OPTIONS)
+            self.functions[function] = self.modules[module].get_function(kernel)
+        if shared > self.allowed.get(function, SHARED_WITHOUT_ASKING):
+            self.functions[function].max_dynamic_shared_size_bytes = shared
+            self.allowed[function] = shared
+        self.functions[function](grid, block, arguments, shared_mem=shared)
 
 
 ON_GPU = CupyLauncher()
