@@ -351,21 +351,3 @@ def test_bits_are_counted_and_found():
     texts = [f"{int(word):064b}" for word in words]
     assert out[:, 0].tolist() == [text.count("1") for text in texts]
     assert out[:, 1].tolist() == [63 - text.rindex("1") if "1" in text else -1 for text in texts]
-
-
-@pytest.mark.gpu
-def test_device_functions_have_the_same_bits_on_a_gpu():
-    xp = launch.current().xp
-    x = points()
-    for kernel, function in (("exp", random.exp64), ("log", random.log64)):
-        values = x if kernel == "exp" else np.abs(x)
-        out = xp.zeros(len(x))
-        grid = (-(-len(x) // 256),)
-        launch.run("foundation", f"nm_foundation_{kernel}", grid, (256,), (xp.asarray(values), np.int64(len(x)), out))
-        assert same_bits(xp.asnumpy(out), function(values))
-    rng = np.random.default_rng(0)
-    counters, key = rng.integers(0, 2**32, (N, 4), dtype=np.uint32), np.array([5, 6], np.uint32)
-    lanes, uniform = xp.zeros((N, 4), xp.uint32), xp.zeros((N, 2))
-    arguments = (xp.asarray(counters), xp.asarray(key), np.int64(N), lanes, uniform)
-    launch.run("foundation", "nm_foundation_philox", (-(-N // 256),), (256,), arguments)
-    assert np.array_equal(xp.asnumpy(lanes), random.philox4x32(counters, key))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cuda_cpu.runner import CpuLauncher
-from neuromem import BackendError, gpu
+from neuromem import BackendError, gpu, random
 from neuromem.gpu import launch
 
 
@@ -118,3 +118,20 @@ def test_a_launcher_is_in_use_inside_its_block_and_thread_only():
             _ = 1 // 0
         assert launch.current() is first
     assert launch.current() is launch.ON_GPU and elsewhere == [launch.ON_GPU]
+
+
+@pytest.mark.gpu
+def test_device_functions_have_the_same_bits_on_a_gpu():
+    xp, n = launch.current().xp, 100_000
+    rng = np.random.default_rng(0)
+    counters, key = rng.integers(0, 2**32, (n, 4), dtype=np.uint32), np.array([5, 6], np.uint32)
+    lanes, uniform = xp.zeros((n, 4), xp.uint32), xp.zeros((n, 2))
+    grid, block = (-(-n // 256),), (256,)
+    arguments = (xp.asarray(counters), xp.asarray(key), np.int64(n), lanes, uniform)
+    launch.run("foundation", "nm_foundation_philox", grid, block, arguments)
+    assert np.array_equal(xp.asnumpy(lanes), random.philox4x32(counters, key))
+    for kernel, function in (("exp", random.exp64), ("log", random.log64)):
+        x = rng.uniform(-750, 750, n) if kernel == "exp" else rng.lognormal(0, 50, n)
+        out = xp.zeros(n)
+        launch.run("foundation", f"nm_foundation_{kernel}", grid, block, (xp.asarray(x), np.int64(n), out))
+        assert np.array_equal(xp.asnumpy(out), function(x))
