@@ -10,6 +10,20 @@ import numpy as np
 
 from neuromem.gpu import launch
 
+__all__ = [
+    "accumulate_and_choose",
+    "correct_errors",
+    "count_labels",
+    "deskew_images",
+    "edge_lists",
+    "gather_lists",
+    "learn_stream",
+    "recall_batch",
+    "reconstruct",
+    "shared_winners",
+    "sum_scores",
+]
+
 CPU_ONLY: dict[str, str] = {
     "learn_aging": "weights that age take forty times the memory and serve analysis",
     "recall_aging": "weights that age take forty times the memory and serve analysis",

@@ -393,7 +393,8 @@ __global__ void nm_sparsey_learn(const int32_t* indices, const int64_t* indptr, 
             if (eta_minus_one > 0.0) winner = nm_draw_winner(s, uniform, q, used_planes, work, lane);
             if (lane == 0) nm_store_code(out_written, place + q, code_bytes, cell_order[q * units + winner]);
             const int cell = q * units + winner;
-            if (frozen[cell]) continue;
+            const int closed = lane == 0 ? frozen[cell] : 0;  // read and written by this lane only
+            if (__shfl_sync(NM_ALL, closed, 0)) continue;
             const int added =
                 nm_strengthen(indices, begin, end, row_of_feature, weights, n_words, nm_address(s, q, winner), lane);
             if (lane == 0) {
