@@ -125,7 +125,7 @@ def learn_stream(
     out_familiarity: Any,
 ) -> None:
     """Present items in order to every mac, learning the first ``n_learned``: one block a mac."""
-    n_items, n_macs, n_features = len(indptr) - 1, *row_of_feature.shape
+    (n_macs, n_features), n_items = row_of_feature.shape, len(indptr) - 1
     n_afferents, n_words = weights.shape[1] - 1, 2 * weights.shape[2]
     if not n_items:
         return
@@ -168,7 +168,7 @@ def recall_batch(
     out_familiarity: Any,
 ) -> None:
     """Argmax codes of every item at every mac: one warp an item and mac."""
-    n_items, n_macs, n_features = len(indptr) - 1, *row_of_feature.shape
+    (n_macs, n_features), n_items = row_of_feature.shape, len(indptr) - 1
     n_afferents, n_words = weights.shape[1] - 1, 2 * weights.shape[2]
     if not n_items:
         return

@@ -104,8 +104,6 @@ def make_cupy(n_devices=2):
         def __float__(self):
             return float(down(self).item())
 
-        __index__ = __int__
-
         def __str__(self):
             return str(down(self))
 
