@@ -9,7 +9,7 @@ import numpy as np
 from neuromem import validate
 from neuromem.backend import Backend, array_module, as_array, backend_of, is_device_array, to_host
 from neuromem.errors import CapacityError, InputError, SaturationWarning
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import generator_for, power64
 from neuromem.sparsey.active import ActiveRows
@@ -19,6 +19,8 @@ from neuromem.sparsey.decay import FULL_WEIGHT
 from neuromem.sparsey.packing import pack_cells, padded_units
 
 SATURATED_FILL = 0.6  # recall stays above 99 % up to about this fill
+# Nanoseconds on one thread: for each active afferent of each item and mac, and for each weight of a winner that is looked at.
+READ_NS, LEARN_NS, RECONSTRUCT_NS = 20.0, 200.0, 0.3
 FAMILIARITY_UNIT = 2.0**-32  # familiarity is totalled in integers, so that the total does not depend on chunk sizes
 
 
@@ -99,6 +101,10 @@ class CodeMemory(CodeState):
         memory._allocate(n_features, backend)
         return memory
 
+    def _n_active_afferents(self, active: ActiveRows) -> float:
+        """Mean number of active afferents, summed over items and macs."""
+        return len(active.indices) * self.host_fields_.size / active.n_features
+
     def _recall(self, active: ActiveRows, with_familiarity: bool, backend: Backend) -> tuple[np.ndarray, np.ndarray]:
         xp, kernels = backend.xp, backend.kernels("sparsey")
         n_macs, n_afferents = self.fields_.shape
@@ -107,11 +113,11 @@ class CodeMemory(CodeState):
         common = (active.indices, active.indptr, self.row_of_feature_, self.cell_order_, shape, bounds, exponents)
         if self.decay == "none":
             G = xp.empty(codes.shape[:2] if with_familiarity else (0, 0), np.float64)
-            with kernel_lock():
+            with kernel_threads(READ_NS * self._n_active_afferents(active)):
                 kernels.recall_batch(*common, with_familiarity, self.silent_, self.weights_, codes, G)
         else:
             G = xp.empty(codes.shape[:2], np.float64)
-            with kernel_lock():
+            with kernel_threads(LEARN_NS * self._n_active_afferents(active)):  # aging weights are slow to read as well
                 kernels.recall_aging(
                     *common, self.decay_tables_[0], self.step_, self.silent_, self.stiffness_, self.last_step_, codes, G
                 )
@@ -132,7 +138,7 @@ class CodeMemory(CodeState):
         common = (active.indices, active.indptr, self.row_of_feature_, self.cell_order_, shape, bounds, exponents)
         draws = (np.asarray(self.sigmoid, np.float64), modes)
         stream = (self.rng_key_, self.step_, n_learned, self.silent_)
-        with kernel_lock():
+        with kernel_threads(LEARN_NS * self._n_active_afferents(active)):
             if self.decay == "none":
                 cell_limit = int(np.ceil(self.saturation_limit * n_afferents))
                 limits = np.array([cell_limit, np.ceil(self.saturation_limit * n_afferents * self.n_weights_.shape[1])], np.int64)
@@ -285,7 +291,7 @@ class CodeMemory(CodeState):
         if self.decay == "none":
             kernels = backend.kernels("sparsey")
             table = (self.position_of_cell_, padded_units(self.units_per_module), self.weights_, self.fields_)
-            with kernel_lock():
+            with kernel_threads(RECONSTRUCT_NS * codes.size * self.host_fields_.shape[1]):
                 kernels.reconstruct(codes, self.silent_, *table, self.coverage_, scores)
             return scores
         scores[:] = 0
@@ -305,8 +311,9 @@ class CodeMemory(CodeState):
         a, b = self._checked_codes(a, "a"), self._checked_codes(b, "b")
         backend = backend_of(a=a, b=b)
         shared = backend.xp.empty((len(a), len(b)), np.int32)
-        with kernel_lock():
-            backend.kernels("sparsey").shared_winners(a.reshape(len(a), -1), b.reshape(len(b), -1), self.silent_, shared)
+        kernels = backend.kernels("sparsey")
+        with kernel_threads(RECONSTRUCT_NS * len(a) * b.size):
+            kernels.shared_winners(a.reshape(len(a), -1), b.reshape(len(b), -1), self.silent_, shared)
         return (shared / np.float32(self.n_macs_ * self.n_modules)).astype(np.float32)
 
     def likelihood(self, items: Any) -> np.ndarray:

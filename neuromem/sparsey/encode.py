@@ -9,11 +9,12 @@ from neuromem import validate
 from neuromem.backend import array_module, backend_of, refuse_device
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError, MissingDependencyError
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.sparsey.active import ActiveRows
 
 IMAGES_PER_BLOCK = 4096
 NUMBERS_PER_BLOCK = 1 << 24  # of edge lists held at a time, 64 MiB
+NS_PER_PIXEL = 2.5  # to find edges, on one thread
 
 
 def grey_pictures(images: Any, name: str = "images") -> np.ndarray:
@@ -102,8 +103,9 @@ def deskew(images: Any) -> np.ndarray:
     """
     pictures = grey_pictures(images)
     straight: np.ndarray = array_module(pictures).empty_like(pictures)
-    with kernel_lock():
-        backend_of(pictures).kernels("sparsey").deskew_images(pictures, straight)
+    kernels = backend_of(pictures).kernels("sparsey")
+    with kernel_threads(NS_PER_PIXEL * pictures.size):
+        kernels.deskew_images(pictures, straight)
     return straight
 
 
@@ -286,7 +288,7 @@ class OrientedEdgeEncoder(PictureEncoder):
         size = max(1, min(len(pictures), IMAGES_PER_BLOCK, NUMBERS_PER_BLOCK // most))
         lists = xp.empty((size, most), np.int32)
         blocks, counts = [], xp.zeros(len(pictures), np.int64)
-        with kernel_lock():
+        with kernel_threads(NS_PER_PIXEL * pictures.size):
             for start in range(0, len(pictures), size):
                 block = pictures[start : start + size]
                 found = counts[start : start + len(block)]

@@ -8,10 +8,11 @@ from neuromem import validate
 from neuromem.backend import NUMPY, array_module, as_array, backend_of, to_host
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.random import log64
 
 READOUTS = ("counts", "binary", "delta")
+NS_PER_WINNER = 3.0  # to add up a row of a few classes, on one thread
 LANES = 8  # class rows are padded to a multiple of this, which fills whole vector registers
 
 
@@ -138,7 +139,7 @@ class LabelField(Estimator):
         kernels = backend.kernels("sparsey")
         silent = int(np.iinfo(codes.dtype).max)
         common = (codes, silent, self.units_per_module, classes)
-        with kernel_lock():
+        with kernel_threads(NS_PER_WINNER * codes.size):
             if self.readout == "delta":
                 state = (self.weights_, self.step_weighted_)
                 kernels.correct_errors(*common, float(self.margin), self.n_labelled_, *state)
@@ -171,9 +172,8 @@ class LabelField(Estimator):
             table[:, : self.n_classes] = self.score_table()
             self.table_ = table  # whole at once: several threads may read
         scores = xp.empty((len(codes), self._padded_shape()[1]), np.float64)
-        with kernel_lock():
-            backend.kernels("sparsey").sum_scores(
-                codes, int(np.iinfo(codes.dtype).max), self.units_per_module, self.table_, scores
-            )
+        kernels = backend.kernels("sparsey")
+        with kernel_threads(NS_PER_WINNER * codes.size):
+            kernels.sum_scores(codes, int(np.iinfo(codes.dtype).max), self.units_per_module, self.table_, scores)
         found: np.ndarray = xp.ascontiguousarray(scores[:, : self.n_classes])
         return found
