@@ -12,6 +12,18 @@ from neuromem.errors import FormatError, InputError, MissingDependencyError
 from neuromem.parallel import kernel_threads
 from neuromem.sparsey.active import ActiveRows
 
+__all__ = [
+    "IdentityEncoder",
+    "OrientedEdgeEncoder",
+    "SkeletonEncoder",
+    "ThermometerEncoder",
+    "binarize",
+    "deskew",
+    "oriented_edges",
+    "skeletonize_to",
+    "thermometer",
+]
+
 IMAGES_PER_BLOCK = 4096
 NUMBERS_PER_BLOCK = 1 << 24  # of edge lists held at a time, 64 MiB
 NS_PER_PIXEL = 2.5  # to find edges, on one thread
