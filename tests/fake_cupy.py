@@ -182,6 +182,7 @@ def runtime_of(state, n_devices):
     return types.SimpleNamespace(
         getDevice=lambda: state.device,
         getDeviceCount=lambda: n_devices,
+        deviceSynchronize=lambda: None,
         getDeviceProperties=lambda device: {"name": b"stand-in", "major": 7, "minor": 5, "totalGlobalMem": 1},
         driverGetVersion=lambda: 0,
         runtimeGetVersion=lambda: 0,

@@ -181,6 +181,7 @@ class CodeMemory(CodeState):
         Parameters
         ----------
         items : array of 0 and 1 (n, n_features), or ActiveRows
+            The first ones decide where the memory lives: on a GPU if they are CuPy's.
         targets, tags : None
             A code memory stores neither.
 
@@ -193,6 +194,8 @@ class CodeMemory(CodeState):
         ------
         InputError
             If the items are not binary, are not two-dimensional, or have another width.
+        BackendError
+            If they live on another device than the memory.
         """
         if targets is not None or tags is not None:
             raise InputError(f"{type(self).__name__} stores no targets or tags; use SparseyClassifier for labels")

@@ -36,11 +36,11 @@ def empty_weights() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return weights, np.zeros((N_MACS, n_cells), np.int32), np.zeros((N_MACS, n_cells), bool)
 
 
-def learned_weights() -> np.ndarray:
+def learned_weights(units: int = UNITS) -> np.ndarray:
     """Binary weights at random, none outside the cells, none in the zero row."""
     from neuromem.sparsey.packing import pack_cells
 
-    cells = np.random.default_rng(2).random((N_MACS, N_AFFERENTS + 1, N_MODULES, UNITS)) < 0.4
+    cells = np.random.default_rng(2).random((N_MACS, N_AFFERENTS + 1, N_MODULES, units)) < 0.4
     cells[:, -1] = False
     return pack_cells(cells)
 
@@ -87,7 +87,8 @@ def recall_aging_example() -> tuple:
 def accumulate_example() -> tuple:
     indices, indptr, row_of_feature, _ = example_stream()
     found = np.zeros((N_ITEMS, N_MODULES), np.int32)
-    return indices, indptr, row_of_feature[0], learned_weights()[0], N_MODULES, UNITS, PADDED, found, found.copy()
+    # modules of two words, unlike the other examples'
+    return indices, indptr, row_of_feature[0], learned_weights(70)[0], N_MODULES, 70, 128, found, found.copy()
 
 
 def reconstruct_example() -> tuple:
