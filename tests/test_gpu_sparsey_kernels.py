@@ -218,3 +218,14 @@ def test_no_items_launch_nothing():
         twins.recall_batch(*recalling(arguments, True))
         twins.count_labels(np.zeros((0, 3), np.uint8), silent, 5, np.zeros(0, np.int64), np.zeros((15, 2), np.uint32))
     assert not launcher.launched
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_mac_freezes_at_its_very_limit(more):
+    arguments = list(learning(np.random.default_rng(4), 5, 20, SETTINGS[1], n_items=3, n_macs=1))
+    arguments[12], arguments[16] = 1, np.zeros((1, 100), bool)
+    arguments[9] = np.array([10_000, 10_000])
+    reached = int(compare("learn_stream", tuple(arguments), LEARNED)[15].sum())
+    arguments[9] = np.array([10_000, reached + more])
+    found = compare("learn_stream", tuple(arguments), LEARNED)
+    assert found[16].all() == (more == 0)
