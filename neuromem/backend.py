@@ -70,6 +70,7 @@ class Backend:
 
 
 NUMPY = Backend("numpy")
+DLPACK_CUDA = 2  # DLPack's number for memory of a CUDA device
 
 
 def is_device_array(value: Any) -> bool:
@@ -78,8 +79,16 @@ def is_device_array(value: Any) -> bool:
 
 
 def as_array(value: Any) -> Any:
-    """A CuPy array as it is, everything else as a NumPy array."""
-    return value if is_device_array(value) else np.asarray(value)
+    """A CuPy array as it is, another library's tensor on a GPU as a CuPy array, everything else as a NumPy array.
+
+    Tensors of other libraries come through DLPack, without a copy where their maker allows it.
+    """
+    if is_device_array(value):
+        return value
+    where = None if isinstance(value, np.ndarray) else getattr(value, "__dlpack_device__", None)
+    if where is not None and int(where()[0]) == DLPACK_CUDA:
+        return importlib.import_module("cupy").from_dlpack(value)
+    return np.asarray(value)
 
 
 def to_host(array: Any) -> np.ndarray:

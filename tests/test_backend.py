@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neuromem import BackendError, gpu
-from neuromem.backend import Backend, backend_of
+from neuromem.backend import Backend, as_array, backend_of
 
 
 def fake_cupy_array(device):
@@ -36,6 +36,27 @@ def test_cupy_arrays_are_recognised_with_their_device_and_without_importing_cupy
     before = set(sys.modules)
     assert backend_of(fake_cupy_array(1), fake_cupy_array(1)) == Backend("cupy", 1)
     assert "cupy" not in set(sys.modules) - before
+
+
+class Tensor:
+    """Another library's tensor on a device of DLPack's kind: 1 the CPU, 2 a GPU."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __dlpack_device__(self):
+        return (self.kind, 0)
+
+    def __array__(self, dtype=None, copy=None):
+        assert self.kind == 1, "a tensor on a GPU was copied to the host"
+        return np.arange(3)
+
+
+def test_tensors_of_other_libraries_stay_where_they_are(monkeypatch):
+    assert as_array(Tensor(1)).tolist() == [0, 1, 2]
+    there = Tensor(2)
+    monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(from_dlpack=lambda tensor: ("taken over", tensor)))
+    assert as_array(there) == ("taken over", there)
 
 
 def test_a_class_that_only_resembles_cupy_is_numpy():
