@@ -202,11 +202,13 @@ class CodeState(Estimator):
             raise FormatError("cell_order_ is not a permutation of each module's cells")
         if self.decay == "none":
             weights = arrays["weights_"]
-            cells = unpack_cells(weights, self.n_modules, self.units_per_module)
-            if weights[:, -1].any() or not np.array_equal(pack_cells(cells), weights):
+            outside = ~pack_cells(np.ones((self.n_modules, self.units_per_module), bool))
+            if weights[:, -1].any() or (weights & outside).any():
                 raise FormatError("weights_ has bits outside its cells")
-            if not np.array_equal(cells.sum(axis=1).reshape(n_macs, n_cells), arrays["n_weights_"]):
-                raise FormatError("n_weights_ does not count weights_")
+            for mac, counted in zip(weights, arrays["n_weights_"], strict=True):  # one by one: bits take eight times the room
+                cells = unpack_cells(mac, self.n_modules, self.units_per_module)
+                if not np.array_equal(cells.sum(axis=0, dtype=np.int32).ravel(), counted):
+                    raise FormatError("n_weights_ does not count weights_")
         else:
             n_classes = len(decay_tables(self.decay)[1])
             last = arrays["last_step_"]
