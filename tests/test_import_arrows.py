@@ -85,8 +85,9 @@ def rule_for(module: str) -> tuple[set[str], set[str]]:
             return inner, outer
     # a longer reference module of a system, such as reference_labels
     for system in SYSTEMS:
-        if module.startswith(f"neuromem.{system}.reference"):
-            return rule_for(f"neuromem.{system}.reference")
+        for kind in ("reference", "registry"):
+            if module.startswith(f"neuromem.{system}.{kind}_"):
+                return rule_for(f"neuromem.{system}.{kind}")
     raise LookupError(f"no rule for {module}: say in RULES what it may import")
 
 

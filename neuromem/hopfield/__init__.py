@@ -1,0 +1,84 @@
+"""Multitasking Hebbian networks: several patterns at once, exact theory beside Monte Carlo, and the classic memories."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuromem.hopfield import baselines
+    from neuromem.hopfield.closed_forms import (
+        critical_dilution,
+        critical_temperature,
+        dataset_entropy,
+        graded_majority_amplitudes,
+        hierarchical_amplitudes,
+        learning_threshold,
+        most_patterns_at_once,
+        pure_state_temperature,
+        required_examples,
+        symmetric_temperature,
+    )
+    from neuromem.hopfield.network import MultitaskingHebbian
+    from neuromem.hopfield.patterns import sample_examples, sample_patterns
+    from neuromem.hopfield.row_law import RowLaw
+    from neuromem.hopfield.simulation import Trace
+    from neuromem.hopfield.theory import PhaseDiagram, Solution, attractors, phase_diagram, solve
+
+# Public name -> module that has it; loaded when first used.
+HOME = {
+    **dict.fromkeys(
+        (
+            "critical_dilution",
+            "critical_temperature",
+            "dataset_entropy",
+            "graded_majority_amplitudes",
+            "hierarchical_amplitudes",
+            "learning_threshold",
+            "most_patterns_at_once",
+            "pure_state_temperature",
+            "required_examples",
+            "symmetric_temperature",
+        ),
+        "closed_forms",
+    ),
+    "MultitaskingHebbian": "network",
+    "RowLaw": "row_law",
+    "Trace": "simulation",
+    **dict.fromkeys(("sample_examples", "sample_patterns"), "patterns"),
+    **dict.fromkeys(("PhaseDiagram", "Solution", "attractors", "phase_diagram", "solve"), "theory"),
+}
+
+__all__ = [
+    "MultitaskingHebbian",
+    "PhaseDiagram",
+    "RowLaw",
+    "Solution",
+    "Trace",
+    "attractors",
+    "baselines",
+    "critical_dilution",
+    "critical_temperature",
+    "dataset_entropy",
+    "graded_majority_amplitudes",
+    "hierarchical_amplitudes",
+    "learning_threshold",
+    "most_patterns_at_once",
+    "phase_diagram",
+    "pure_state_temperature",
+    "required_examples",
+    "sample_examples",
+    "sample_patterns",
+    "solve",
+    "symmetric_temperature",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "baselines":
+        return importlib.import_module("neuromem.hopfield.baselines")
+    if name in HOME:
+        return getattr(importlib.import_module(f"neuromem.hopfield.{HOME[name]}"), name)
+    raise AttributeError(f"module 'neuromem.hopfield' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

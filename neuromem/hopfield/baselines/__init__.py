@@ -1,0 +1,1 @@
+"""The classic associative memories behind the library's verbs."""

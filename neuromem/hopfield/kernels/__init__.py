@@ -1,0 +1,3 @@
+"""Numba kernels of the Hopfield system, split by task: arrays in, arrays out."""
+
+__all__: list[str] = []
