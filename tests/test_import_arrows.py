@@ -52,7 +52,11 @@ RULES: list[tuple[str, set[str], set[str]]] = [
             (f"neuromem.{system}", {f"neuromem.{system}."}, set()),
             (f"neuromem.{system}.kernels.", {"neuromem.jit", f"neuromem.{system}.kernels."}, set()),
             (f"neuromem.{system}.registry", {"neuromem.kernel_registry", f"neuromem.{system}."}, set()),
-            (f"neuromem.{system}.reference", {"neuromem.random", f"neuromem.{system}.reference"}, set()),
+            (
+                f"neuromem.{system}.reference",
+                {"neuromem.random", f"neuromem.{system}.reference", f"neuromem.{system}.packing"},
+                set(),
+            ),
             (
                 f"neuromem.{system}.",
                 CORE | {"neuromem.protocols", f"neuromem.{system}."},
