@@ -12,16 +12,27 @@ from neuromem.hopfield.kernels.baselines import (
     relax_fields_serial,
     sum_counters,
 )
+from neuromem.hopfield.kernels.bits import bit_parallel
+from neuromem.hopfield.kernels.classes import class_chains, class_serial
+from neuromem.hopfield.kernels.dense import parallel_dense, serial_dense
+from neuromem.hopfield.kernels.overlaps import parallel_overlaps, serial_overlaps
 
 __all__: list[str] = [
     "add_to_counters",
+    "bit_parallel",
+    "class_chains",
+    "class_serial",
     "count_differing_bits",
     "count_shared_bits",
     "learn_storkey",
     "link_bits",
+    "parallel_dense",
+    "parallel_overlaps",
     "relax_dense",
     "relax_dense_serial",
     "relax_fields",
     "relax_fields_serial",
+    "serial_dense",
+    "serial_overlaps",
     "sum_counters",
 ]
