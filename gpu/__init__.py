@@ -6,6 +6,8 @@ from typing import Any
 
 from neuromem.errors import BackendError
 
+__all__ = ["Step", "availability", "device_info", "is_available", "require"]
+
 PROBE = 'extern "C" __global__ void nm_probe(int* out) { out[0] = 42; }'
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from neuromem.backend import NUMPY, Backend, backend_named, to_host
 from neuromem.errors import BackendError, FormatError, InputError, NotFittedError
 
 
@@ -17,7 +18,9 @@ class Estimator:
     The constructor of a subclass stores its arguments unchanged.  A subclass declares what it learns:
 
     ``_STATE``: arrays, ``name -> (dtype or dtypes, number of axes)``; ``_SCALARS``: names of plain values (numbers, strings,
-    None, lists of them); ``_CHILDREN``: names of attributes that hold an estimator, or a list of them.
+    None, lists of them); ``_CHILDREN``: names of attributes that hold an estimator, or a list of them; ``_DERIVED``: names of
+    attributes that are computed from these when needed; ``_HOST_STATE``: arrays of ``_STATE`` that never leave the host;
+    ``_ON_GPU``: whether its work can be done on a GPU.
 
     Notes
     -----
@@ -27,6 +30,9 @@ class Estimator:
     _STATE: ClassVar[dict[str, tuple[Any, int]]] = {}
     _SCALARS: ClassVar[tuple[str, ...]] = ()
     _CHILDREN: ClassVar[tuple[str, ...]] = ()
+    _DERIVED: ClassVar[tuple[str, ...]] = ()
+    _HOST_STATE: ClassVar[tuple[str, ...]] = ()
+    _ON_GPU: ClassVar[bool] = False
     _ESTIMATOR_TYPE: ClassVar[str | None] = None
 
     # ---------------------------------------------------------------- parameters
@@ -106,13 +112,13 @@ class Estimator:
         return own + sum(child.nbytes for name in self._CHILDREN for child in children_in(getattr(self, name, None)))
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that was learned, as copies: ``class``, ``params``, ``arrays``, ``scalars``, ``children``."""
+        """Everything that was learned, as copies on the host: ``class``, ``params``, ``arrays``, ``scalars``, ``children``."""
         from neuromem.io import name_of_class, plain_parameter
 
         return {
             "class": name_of_class(type(self)),
             "params": {name: plain_parameter(value, name) for name, value in self.get_params(deep=False).items()},
-            "arrays": {n: getattr(self, n).copy() for n in self._STATE if getattr(self, n, None) is not None},
+            "arrays": {n: to_host(getattr(self, n)).copy() for n in self._STATE if getattr(self, n, None) is not None},
             "scalars": {name: copy.deepcopy(getattr(self, name)) for name in self._SCALARS if hasattr(self, name)},
             "children": {
                 name: [child.get_state() for child in value] if isinstance(value, list) else value.get_state()
@@ -193,16 +199,40 @@ class Estimator:
         return made
 
     def to(self, device: str) -> Self:
-        """A copy whose arrays live on ``device``: "cpu" (GPU devices need GPU kernels, which no system has yet).
+        """A copy whose learned arrays live on another device; it takes, and gives, arrays that live there.
+
+        An object that has learned nothing has no arrays: the first write decides where it will live.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "gpu" (the GPU that CuPy is using) or "gpu:1" (that of this number).
 
         Raises
         ------
         BackendError
-            For any other device.
+            Where there is no such device, it cannot be used, or this class has nothing that runs on a GPU.
         """
-        if device != "cpu":
-            raise BackendError(f"device is {device!r}; {type(self).__name__} has no GPU kernels yet, use 'cpu'")
-        return self.copy()
+        return self._moved(backend_named(device))
+
+    def _check_device(self, backend: Backend) -> None:
+        """Raise BackendError where this object cannot work on a device."""
+        if backend != NUMPY and not self._ON_GPU:
+            raise BackendError(f"{type(self).__name__} works on the CPU only")
+
+    def _moved(self, backend: Backend) -> Self:
+        self._check_device(backend)
+        made = object.__new__(type(self))
+        for name, value in self.__dict__.items():
+            if name in self._CHILDREN and value is not None:
+                children = [child._moved(backend) for child in children_in(value)]
+                made.__dict__[name] = children if isinstance(value, list) else children[0]
+            elif name in self._STATE and name not in self._HOST_STATE and value is not None:
+                made.__dict__[name] = backend.placed(value)
+            elif name not in self._DERIVED:
+                made.__dict__[name] = copy.deepcopy(value)
+        made._after_load()
+        return made
 
     def save(self, path: str | Path) -> None:
         """Write this object to a ``.nmem`` file; an older file stays whole until the new one is complete."""

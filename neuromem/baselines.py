@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import refuse_device
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, FormatError, InputError
 from neuromem.protocols import ItemSpec, Recall
@@ -72,6 +73,7 @@ class ExactStore(Estimator):
         return int(self.items_.shape[1])
 
     def _checked(self, items: Any, name: str = "items") -> np.ndarray:
+        refuse_device(items, name, "ExactStore")
         width = self.items_.shape[1] if self._is_fitted() else self.n_features
         return validate.real_items(items, width, name=name, owner="ExactStore", dtype=np.float32)
 

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 WORKQUEUE_LOCK = threading.RLock()
+# Work below this, in nanoseconds on one thread, is done by one: more can save little of it, and where another process keeps a
+# core busy they wait for each other's turn, 8 ms at a time.
+SERIAL_BELOW = 500_000
 
 
 def set_num_threads(n: int) -> None:
@@ -59,3 +62,21 @@ def kernel_lock() -> AbstractContextManager[Any]:
     except ValueError:  # no parallel kernel has run yet, so the layer is not chosen
         workqueue = True
     return WORKQUEUE_LOCK if workqueue else nullcontext()
+
+
+@contextmanager
+def kernel_threads(nanoseconds: float) -> Iterator[None]:
+    """Around a parallel kernel: the lock of :func:`kernel_lock`, and one thread where so little work is not worth more.
+
+    Parameters
+    ----------
+    nanoseconds : float
+        What the work takes on one thread, roughly.
+    """
+    with kernel_lock():
+        # without Numba the kernel is none of its kind
+        if nanoseconds >= SERIAL_BELOW or "numba" not in sys.modules or get_num_threads() == 1:
+            yield
+        else:
+            with threads(1):
+                yield

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from neuromem.backend import array_module
 from neuromem.errors import InputError
 
 RandomState: TypeAlias = "None | int | np.random.SeedSequence | np.random.Generator"
@@ -124,29 +125,33 @@ def uniform53(a: Any, b: Any) -> np.ndarray:
 
 def exp64(x: Any) -> np.ndarray:
     """e ** x from a fixed polynomial in plain multiply and add; inf above 709, 0 below -708."""
-    x = np.asarray(x, np.float64)
-    inside = np.clip(x, EXP_SMALLEST, EXP_LARGEST)
-    k = np.floor(inside * LOG2E + 0.5)
+    xp = array_module(x)
+    x = xp.asarray(x, np.float64)
+    inside = xp.clip(x, EXP_SMALLEST, EXP_LARGEST)
+    k = xp.floor(inside * LOG2E + 0.5)
     r = (inside - k * LN2_HIGH) - k * LN2_LOW
-    total = np.zeros_like(r)
+    total = xp.zeros_like(r)
     for c in EXP_COEFFICIENTS:
         total = total * r + c
-    result = np.ldexp(total, k.astype(np.int64))
-    return np.where(x > EXP_LARGEST, np.inf, np.where(x < EXP_SMALLEST, 0.0, result))
+    result = xp.ldexp(total, k.astype(np.int32))
+    found: np.ndarray = xp.where(x > EXP_LARGEST, np.inf, xp.where(x < EXP_SMALLEST, 0.0, result))
+    return found
 
 
 def log64(x: Any) -> np.ndarray:
     """Natural logarithm of positive numbers from a fixed polynomial in plain multiply, add and divide."""
-    mantissa, exponent = np.frexp(np.asarray(x, np.float64))
+    xp = array_module(x)
+    mantissa, exponent = xp.frexp(xp.asarray(x, np.float64))
     small = mantissa < SQRT_HALF
-    mantissa = np.where(small, mantissa * 2.0, mantissa)
+    mantissa = xp.where(small, mantissa * 2.0, mantissa)
     exponent = (exponent - small).astype(np.float64)
     f = (mantissa - 1.0) / (mantissa + 1.0)
     s = f * f
-    total = np.zeros_like(s)
+    total = xp.zeros_like(s)
     for c in LOG_COEFFICIENTS:
         total = total * s + c
-    return exponent * LN2_HIGH + (2.0 * f * total + exponent * LN2_LOW)
+    found: np.ndarray = exponent * LN2_HIGH + (2.0 * f * total + exponent * LN2_LOW)
+    return found
 
 
 def power64(x: Any, y: float) -> np.ndarray:
@@ -157,6 +162,8 @@ def power64(x: Any, y: float) -> np.ndarray:
     >>> power64([0.0, 0.5, 1.0], 2.0).tolist()
     [0.0, 0.25, 1.0]
     """
-    x = np.asarray(x, np.float64)
+    xp = array_module(x)
+    x = xp.asarray(x, np.float64)
     plain = (x != 0.0) & (x != 1.0)
-    return np.where(plain, exp64(y * log64(np.where(plain, x, 1.0))), x)
+    found: np.ndarray = xp.where(plain, exp64(y * log64(xp.where(plain, x, 1.0))), x)
+    return found

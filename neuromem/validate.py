@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neuromem.backend import array_module, as_array
 from neuromem.errors import InputError, InputTypeError
 
 
@@ -45,7 +46,7 @@ def table(X: Any, n_features: int | None = None, *, name: str = "X", owner: str 
     """
     if is_sparse(X):
         raise InputTypeError(f"{name} is sparse, a dense array was expected: sparse data is not supported; use {name}.toarray()")
-    X = np.asarray(X)
+    X = as_array(X)
     if X.dtype.kind == "c":
         raise InputError(f"Complex data not supported: {name} is {X.dtype}, real numbers were expected")
     if X.dtype.kind not in "biuf":
@@ -66,7 +67,7 @@ def table(X: Any, n_features: int | None = None, *, name: str = "X", owner: str 
         raise InputError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None and X.shape[1] != n_features:
         raise InputError(f"{name} has {X.shape[1]} features, but {owner} is expecting {n_features} features as input")
-    if X.dtype.kind == "f" and not np.isfinite(X).all():
+    if X.dtype.kind == "f" and not array_module(X).isfinite(X).all():
         raise InputError(f"Input {name} contains NaN or infinity (inf); finite numbers were expected")
     return X
 
@@ -88,7 +89,7 @@ def binary_items(X: Any, n_features: int | None = None, *, name: str = "X", owne
     if X.dtype.kind != "b" and X.size and ((X != 0) & (X != 1)).any():
         other = X[(X != 0) & (X != 1)][0]
         raise InputError(f"{name} has the value {other}: binary input expected; use neuromem.sparsey.encode")
-    return np.ascontiguousarray(X, np.uint8)
+    return array_module(X).ascontiguousarray(X, np.uint8)
 
 
 def real_items(
@@ -101,7 +102,8 @@ def real_items(
     min_items: int = 0,
 ) -> np.ndarray:
     """Finite items as ``dtype`` (n, d), C-contiguous."""
-    return np.ascontiguousarray(table(X, n_features, name=name, owner=owner, min_items=min_items), dtype)
+    X = table(X, n_features, name=name, owner=owner, min_items=min_items)
+    return array_module(X).ascontiguousarray(X, dtype)
 
 
 def images(X: Any, *, name: str = "X") -> np.ndarray:
@@ -112,9 +114,10 @@ def images(X: Any, *, name: str = "X") -> np.ndarray:
     InputError
         For another number of axes, a width that is no square, or values outside 0 ... 255 or not whole.
     """
-    X = np.asarray(X)
+    X = as_array(X)
+    xp = array_module(X)
     if X.ndim == 3:
-        flat = table(X.reshape(X.shape[0], -1) if X.size else np.zeros((X.shape[0], 1)), name=name)
+        flat = table(X.reshape(X.shape[0], -1) if X.size else xp.zeros((X.shape[0], 1)), name=name)
         shape = X.shape
     else:
         flat = table(X, name=name)
@@ -122,9 +125,9 @@ def images(X: Any, *, name: str = "X") -> np.ndarray:
         if side * side != flat.shape[1]:
             raise InputError(f"{name} has {flat.shape[1]} features, pictures (n, rows, columns) or a square number were expected")
         shape = (flat.shape[0], side, side)
-    if X.size and (flat.min() < 0 or flat.max() > 255 or (flat.dtype.kind == "f" and (flat != np.floor(flat)).any())):
+    if X.size and (flat.min() < 0 or flat.max() > 255 or (flat.dtype.kind == "f" and (flat != xp.floor(flat)).any())):
         raise InputError(f"{name} has values outside 0 ... 255 or not whole; grey levels were expected")
-    return np.ascontiguousarray(flat if X.size else X, np.uint8).reshape(shape)
+    return xp.ascontiguousarray(flat if X.size else X, np.uint8).reshape(shape)
 
 
 def labels(y: Any, n_items: int, *, name: str = "y") -> np.ndarray:
@@ -137,7 +140,8 @@ def labels(y: Any, n_items: int, *, name: str = "y") -> np.ndarray:
     """
     if y is None:
         raise InputError(f"requires {name} to be passed, but the target {name} is None")
-    y = np.asarray(y)
+    y = as_array(y)
+    xp = array_module(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -145,9 +149,9 @@ def labels(y: Any, n_items: int, *, name: str = "y") -> np.ndarray:
     if len(y) != n_items:
         raise InputError(f"{name} has {len(y)} labels for {n_items} items: inconsistent numbers of samples")
     if y.dtype.kind == "f":
-        if not np.isfinite(y).all():
+        if not xp.isfinite(y).all():
             raise InputError(f"Input {name} contains NaN or infinity (inf); class labels were expected")
-        if (y != np.floor(y)).any():
+        if (y != xp.floor(y)).any():
             raise InputError(f"Unknown label type: {name} is continuous, class labels were expected")
     elif y.dtype.kind == "O" and any(isinstance(v, float) and v != v for v in y):
         raise InputError(f"Input {name} contains NaN; class labels were expected")
@@ -156,12 +160,12 @@ def labels(y: Any, n_items: int, *, name: str = "y") -> np.ndarray:
 
 def feature_mask(known: Any, n_items: int, n_features: int, *, name: str = "known") -> np.ndarray:
     """A bool mask (n_items, n_features) from one of that shape or (n_features,)."""
-    known = np.asarray(known)
+    known = as_array(known)
     if known.dtype != np.bool_:
         raise InputTypeError(f"{name} is {known.dtype}, bool was expected")
     if known.shape not in ((n_features,), (n_items, n_features)):
         raise InputError(f"{name} has shape {known.shape}, ({n_features},) or ({n_items}, {n_features}) was expected")
-    return np.broadcast_to(known, (n_items, n_features))
+    return array_module(known).broadcast_to(known, (n_items, n_features))
 
 
 def integer(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:

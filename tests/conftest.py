@@ -51,6 +51,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
+def gxx():
+    """Kernels can be run on this CPU; where they cannot the test skips, or fails where that is required."""
+    from cuda_cpu.runner import missing
+
+    if reason := missing():
+        if os.environ.get("NEUROMEM_REQUIRE_GXX") == "1":
+            pytest.fail(f"NEUROMEM_REQUIRE_GXX=1 and {reason}")
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
 def read_data():
     """Calls a reader of ``neuromem.datasets``; without its files the test skips, or fails where data is required."""
 

@@ -54,17 +54,10 @@ def resolved(name: str) -> object:
 DOCUMENTED = {name: resolved(name) for name in sorted(documented())}
 
 
-def public_encoders() -> list[str]:
-    """Functions and encoders of ``neuromem.sparsey.encode`` that are defined there and not helpers of one encoder."""
-    helpers = {"grey_pictures", "flat_items", "range_ends"}
-    own = [name for name, value in vars(encode).items() if getattr(value, "__module__", "") == encode.__name__]
-    return sorted(set(own) - helpers)
-
-
 WANTED = [
     *((neuromem, name) for name in neuromem.__all__),
     *((sparsey, name) for name in sparsey.__all__),
-    *((encode, name) for name in public_encoders()),
+    *((encode, name) for name in encode.__all__),
     *((datasets, name) for name in datasets.__all__),
     *((gpu, name) for name in ("availability", "device_info", "is_available", "require")),
 ]

@@ -1,4 +1,4 @@
-"""Every kernel on every executor: compiled, interpreted, and against its plain reference; GPU twins have the same face."""
+"""Every kernel on every executor: interpreted, compiled, CUDA C++ on the CPU and on a GPU, against its plain reference."""
 
 import copy
 import importlib
@@ -9,8 +9,10 @@ import os
 import numpy as np
 import pytest
 
+from cuda_cpu.runner import ORDERS, CpuLauncher, sanitized
 from neuromem import BackendError, InputError, warmup
 from neuromem.backend import Backend
+from neuromem.gpu import launch
 from neuromem.kernel_registry import SYSTEMS, kernel_rows
 
 ROWS = [(system, row) for system in SYSTEMS for row in kernel_rows(system)]
@@ -87,20 +89,111 @@ def test_every_exported_kernel_has_one_row(system):
     assert sorted(names) == sorted(set(exported))
 
 
+# ---------------------------------------------------------------- GPU twins
+
+WITH_TWIN = [system for system in SYSTEMS if importlib.util.find_spec(f"neuromem.gpu.{system}")]
+TWINS = {system: importlib.import_module(f"neuromem.gpu.{system}") for system in WITH_TWIN}
+TWIN_ROWS = [(system, row) for system, row in ROWS if system in TWINS and row.name not in TWINS[system].CPU_ONLY]
+twin_rows = pytest.mark.parametrize(("system", "row"), TWIN_ROWS, ids=[f"{system}.{row.name}" for system, row in TWIN_ROWS])
+with_twin = pytest.mark.parametrize("system", WITH_TWIN)
+SMALLEST_LIMIT = 64 * 1024  # bytes of shared memory that a block may have on compute capability 7.5
+# In every order of threads, and with races looked for: once as launched, once with every limit of the twin at 1, which
+# makes blocks loop over their work and sends what else is in shared memory through global memory.
+CPU_EXECUTORS = {order: {"order": order} for order in ORDERS} | {
+    name: {"order": "shuffled", "watch": True} for name in ("watched", "scarce")
+}
+LIMITS = ("SHARED_BYTES", "SCRATCH_BYTES", "FREE_BLOCKS")
+
+
+def twin_of(system, row):
+    return getattr(TWINS[system], row.name)
+
+
+def sources_of(system):
+    return sorted(path.stem for path in launch.KERNELS.glob("*.cu") if path.stem.partition("_")[0] == system)
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_gpu_twins_have_the_same_names_and_signatures(system):
-    if importlib.util.find_spec(f"neuromem.gpu.{system}") is None:
-        with pytest.raises(BackendError, match=f"{system} has no GPU kernels yet"):
-            Backend("cupy", 0).kernels(system)
+def test_system_without_gpu_kernels_says_so(system):
+    if system in WITH_TWIN:
+        assert Backend("cupy", 0).kernels(system).__name__ == f"neuromem.gpu.{system}"
         return
-    twin = importlib.import_module(f"neuromem.gpu.{system}")
-    for row in kernel_rows(system):
-        if row.name in twin.CPU_ONLY:
-            assert twin.CPU_ONLY[row.name]
-            continue
-        kernel = executor(row, "python")
-        mine, theirs = (list(inspect.signature(f).parameters) for f in (kernel, getattr(twin, row.name)))
-        assert mine == theirs
+    with pytest.raises(BackendError, match=f"{system} has no GPU kernels yet"):
+        Backend("cupy", 0).kernels(system)
+
+
+@with_twin
+def test_every_row_has_a_twin_or_a_reason_and_every_twin_a_row(system):
+    twin = TWINS[system]
+    rows = {row.name: row for row in kernel_rows(system)}
+    assert set(twin.CPU_ONLY) == {name for name, row in rows.items() if row.cpu_only}
+    assert all(twin.CPU_ONLY.values()), "no reason is given"
+    assert sorted(twin.__all__) == sorted(set(rows) - set(twin.CPU_ONLY))
+    for name in twin.__all__:
+        mine, theirs = (inspect.signature(f).parameters for f in (executor(rows[name], "python"), getattr(twin, name)))
+        assert list(mine) == list(theirs)
+
+
+@twin_rows
+@pytest.mark.parametrize("name", CPU_EXECUTORS)
+def test_twin_on_the_cpu_agrees_with_the_reference(gxx, monkeypatch, system, row, name):
+    for limit in LIMITS if name == "scarce" else ():
+        if hasattr(TWINS[system], limit):
+            monkeypatch.setattr(TWINS[system], limit, 1)
+    arguments = row.example()
+    with launch.use(CpuLauncher(**CPU_EXECUTORS[name], shared_limit=SMALLEST_LIMIT)):
+        found = run(twin_of(system, row), arguments)
+    wanted = run(row.resolve(row.reference) if row.reference else row.resolve(), arguments)
+    assert_same(row, found, wanted)
+    for number in set(range(len(arguments))) - set(row.outputs):
+        assert np.array_equal(found[number], arguments[number]), f"argument {number} was changed"
+
+
+@with_twin
+def test_examples_launch_every_cuda_kernel(gxx, system):
+    launcher = CpuLauncher()
+    with launch.use(launcher):
+        for its_system, row in TWIN_ROWS:
+            if its_system == system:
+                twin_of(system, row)(*row.example())
+    there = {(source, kernel) for source in sources_of(system) for kernel in launch.kernels_in(source)}
+    assert launcher.launched == there
+
+
+SANITIZED_TWINS = """
+import importlib
+from cuda_cpu.runner import CpuLauncher
+from neuromem.gpu import launch
+from neuromem.kernel_registry import kernel_rows
+
+twin = importlib.import_module("neuromem.gpu.{system}")
+with launch.use(CpuLauncher("shuffled", sanitize=True)):
+    for row in kernel_rows("{system}"):
+        if row.name not in twin.CPU_ONLY:
+            print(row.name, flush=True)
+            getattr(twin, row.name)(*row.example())
+print("all twins ran")
+"""
+
+
+@with_twin
+def test_address_sanitizer_finds_nothing_in_twins(gxx, system):
+    for source in sources_of(system):
+        CpuLauncher(sanitize=True).build(source)
+    done = sanitized(SANITIZED_TWINS.format(system=system))
+    assert done.returncode == 0 and done.stdout.endswith("all twins ran\n"), done.stdout + done.stderr
+
+
+@pytest.mark.gpu
+@twin_rows
+def test_twin_on_a_gpu_agrees_with_the_reference(system, row):
+    import cupy
+
+    arguments = row.example()
+    on_device = tuple(cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments)
+    twin_of(system, row)(*on_device)
+    found = tuple(cupy.asnumpy(a) if isinstance(a, cupy.ndarray) else a for a in on_device)
+    assert_same(row, found, run(row.resolve(row.reference) if row.reference else row.resolve(), arguments))
 
 
 def test_warmup_runs_every_row_and_names_unknown_systems():

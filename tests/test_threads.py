@@ -1,5 +1,6 @@
 """Thread control, the lock for the workqueue layer, the logger and progress reports."""
 
+import importlib
 import logging
 import os
 import subprocess
@@ -49,8 +50,6 @@ def test_the_public_name_is_the_function_also_after_its_module_was_imported():
 
 
 def lock_for(monkeypatch, layer):
-    import importlib
-
     module = importlib.import_module("neuromem.parallel")
 
     def threading_layer():
@@ -149,3 +148,17 @@ def test_results_are_equal_to_the_bit_for_any_number_of_threads_and_any_chunks(t
     code = [sys.executable, "-c", EVERY_THREAD_AND_CHUNK]
     done = subprocess.run(code, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout == "equal\n", done.stdout + done.stderr
+
+
+def test_small_work_takes_one_thread_and_large_work_what_is_set(monkeypatch):
+    module = importlib.import_module("neuromem.parallel")
+    before = neuromem.get_num_threads()
+    if before == 1:
+        pytest.skip("this machine has one core")
+    with module.kernel_threads(module.SERIAL_BELOW - 1):
+        assert neuromem.get_num_threads() == 1
+    with module.kernel_threads(module.SERIAL_BELOW):
+        assert neuromem.get_num_threads() == before
+    with pytest.raises(KeyError), module.kernel_threads(0):
+        raise KeyError
+    assert neuromem.get_num_threads() == before

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from neuromem.backend import array_module, as_array, backend_of, is_device_array, to_host
 from neuromem.errors import InputError
 
 
@@ -20,10 +21,14 @@ class ActiveRows:
         Where each item starts in ``indices``.
     n_features : int
 
+    Both arrays are NumPy's, or both CuPy's on one device.
+
     Raises
     ------
     InputError
         If the arrays do not fit together or name a feature that does not exist.
+    BackendError
+        If they live on different devices.
 
     Examples
     --------
@@ -39,8 +44,10 @@ class ActiveRows:
     n_features: int
 
     def __post_init__(self) -> None:
-        if not all(isinstance(array, np.ndarray) and array.ndim == 1 for array in (self.indices, self.indptr)):
+        given = (self.indices, self.indptr)
+        if not all((isinstance(array, np.ndarray) or is_device_array(array)) and array.ndim == 1 for array in given):
             raise InputError("indices and indptr must be one-dimensional arrays; ActiveRows.from_dense makes them")
+        backend_of(indices=self.indices, indptr=self.indptr)
         if self.indices.dtype != np.int32 or self.indptr.dtype != np.int64:
             raise InputError(
                 f"indices and indptr are {self.indices.dtype} and {self.indptr.dtype}, int32 and int64 were expected"
@@ -49,11 +56,19 @@ class ActiveRows:
             len(self.indptr) < 1
             or self.indptr[0] != 0
             or self.indptr[-1] != len(self.indices)
-            or (np.diff(self.indptr) < 0).any()
+            or (self.indptr[1:] < self.indptr[:-1]).any()
         ):
             raise InputError("indptr does not cut indices into items: it must rise from 0 to len(indices)")
         if len(self.indices) and not 0 <= self.indices.min() <= self.indices.max() < self.n_features:
             raise InputError(f"indices name features outside 0 ... {self.n_features - 1}")
+
+    @classmethod
+    def _trusted(cls, indices: Any, indptr: Any, n_features: int) -> "ActiveRows":
+        """Without the checks, each of which would make a GPU and the host wait for each other."""
+        made = object.__new__(cls)
+        for name, value in (("indices", indices), ("indptr", indptr), ("n_features", n_features)):
+            object.__setattr__(made, name, value)
+        return made
 
     @classmethod
     def from_dense(cls, X: Any) -> "ActiveRows":
@@ -64,18 +79,21 @@ class ActiveRows:
         InputError
             If X does not have two axes.
         """
-        X = np.asarray(X)
+        X = as_array(X)
+        xp = array_module(X)
         if X.ndim != 2:
             raise InputError(f"X has shape {X.shape}, a table (n_items, n_features) was expected; one item is X[None]")
         n_items, n_features = X.shape
-        flat = np.flatnonzero(X.astype(bool))  # three times as fast as on integers
-        indptr = np.searchsorted(flat, np.arange(n_items + 1) * n_features).astype(np.int64)
-        return cls((flat % max(1, n_features)).astype(np.int32), indptr, n_features)
+        flat = xp.flatnonzero(X.astype(bool))  # three times as fast as on integers
+        indptr = xp.searchsorted(flat, xp.arange(n_items + 1) * n_features).astype(np.int64)
+        return cls._trusted((flat % max(1, n_features)).astype(np.int32), indptr, n_features)
 
     def to_dense(self) -> np.ndarray:
         """The table, uint8 (n_items, n_features)."""
-        X = np.zeros((len(self), self.n_features), np.uint8)
-        X[np.repeat(np.arange(len(self)), np.diff(self.indptr)), self.indices] = 1
+        xp = array_module(self.indices)
+        X = xp.zeros((len(self), self.n_features), np.uint8)
+        item = xp.searchsorted(self.indptr, xp.arange(len(self.indices)), side="right") - 1
+        X[item, self.indices] = 1
         return X
 
     def __len__(self) -> int:
@@ -85,5 +103,5 @@ class ActiveRows:
         """Items ``start`` to ``stop`` (exclusive), as a slice of a list would give them."""
         start, stop, _ = slice(start, stop).indices(len(self))
         stop = max(start, stop)
-        begin, end = self.indptr[start], self.indptr[stop]
-        return ActiveRows(self.indices[begin:end], self.indptr[start : stop + 1] - begin, self.n_features)
+        begin, end = to_host(self.indptr[[start, stop]]).tolist()
+        return ActiveRows._trusted(self.indices[begin:end], self.indptr[start : stop + 1] - begin, self.n_features)

@@ -1,13 +1,11 @@
 """From pictures or tables to labels: an encoder, a grid of macs and a label field, all learned in one pass."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from neuromem import validate
-from neuromem.base import Estimator
+from neuromem.backend import array_module, backend_of
 from neuromem.errors import FormatError, InputError, NotFittedError
 from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import RandomState
@@ -15,157 +13,12 @@ from neuromem.sparsey.active import ActiveRows
 from neuromem.sparsey.code_memory import CodeMemory
 from neuromem.sparsey.encode import Encoder, IdentityEncoder, OrientedEdgeEncoder, ThermometerEncoder
 from neuromem.sparsey.label_field import READOUTS, LabelField
+from neuromem.sparsey.labelled import LabelledMemory
 from neuromem.sparsey.layer import SparseyLayer
 
 LABEL_CODES = ("argmax", "sampled")
 AUTO_CRITICAL_PERIOD, AUTO_SHARE = 3000, 7
 LARGE_PICTURE = 18  # sides from here on get fields of 9 with stride 3
-
-
-class LabelledMemory(Estimator):
-    """What the classifiers share: checks of X and y, classes, probabilities, accuracy."""
-
-    _ESTIMATOR_TYPE = "classifier"
-
-    def decision_scores(self, X: Any) -> np.ndarray:
-        """Score of every class, float64 (n, n_classes)."""
-        raise TypeError(f"{type(self).__name__} gives no scores")
-
-    def _partial_fit(self, X: Any, y: np.ndarray) -> None:
-        raise TypeError(f"{type(self).__name__} does not learn")
-
-    def _clear(self) -> None:
-        raise TypeError(f"{type(self).__name__} cannot be cleared")
-
-    def _check_items(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        """X as an array with at least one item, and its labels."""
-        if len(X := self._as_items(X)) < 1:
-            raise InputError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
-        return X, sortable(validate.labels(y, len(X)), "y")
-
-    def _as_items(self, X: Any, n_features: int | None = None) -> np.ndarray:
-        """Pictures (three axes) as they are, everything else as a checked table."""
-        if isinstance(X, ActiveRows):
-            raise InputError("X is a list of active features; give pictures, a table, or binary items to encoder=None")
-        if not validate.is_sparse(X) and getattr(X, "ndim", None) != 2:
-            X = np.asarray(X)
-        if getattr(X, "ndim", None) != 3:
-            return validate.table(X, n_features, owner=type(self).__name__)
-        return X
-
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[None]:
-        """Put all attributes back where parts could not be made or learning broke off."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before
-            raise
-
-    def fit(self, X: Any, y: Any) -> Any:
-        """Forget everything, then learn items and labels in order.
-
-        Parameters
-        ----------
-        X : pictures (n, rows, columns), or table (n, n_features)
-        y : (n,)
-            Class labels.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        InputError, InputTypeError
-            For parameters, items or labels that are not as documented; the object is unchanged then.
-        """
-        self._validate_params()
-        X, y = self._check_items(X, y)
-        with self._unchanged_on_failure():
-            self._clear()
-            self.classes_ = np.unique(y)
-            self._partial_fit(X, np.searchsorted(self.classes_, y))
-        return self
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Any:
-        """Learn more items and labels.
-
-        Parameters
-        ----------
-        X, y
-            As in :meth:`fit`.
-        classes : (n_classes,), optional
-            All labels that will ever come; needed at the first call unless y already has all.
-
-        Raises
-        ------
-        InputError
-            For a label that was not announced.
-        """
-        self._validate_params()
-        X, y = self._check_items(X, y)
-        known = getattr(self, "classes_", None)
-        if classes is not None:
-            classes = np.unique(sortable(np.asarray(classes), "classes"))
-        if known is None:
-            known = np.unique(y) if classes is None else classes
-        elif classes is not None and not np.array_equal(known, classes):
-            raise InputError(f"classes are {classes!r}, at the first call they were {known!r}")
-        unseen = np.setdiff1d(y, known)
-        if len(unseen):
-            raise InputError(f"y has the unseen class {unseen[0]}; announce it with classes= at the first call")
-        with self._unchanged_on_failure():
-            self.classes_ = known
-            self._partial_fit(X, np.searchsorted(known, y))
-        return self
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores (n, n_classes), or for two classes the second's lead (n,)."""
-        scores = self.decision_scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The class with the largest score, ties to the first, (n,)."""
-        scores = self.decision_scores(X)
-        return self.classes_[scores.argmax(axis=1)]
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Softmax of the scores scaled to unit spread: a ranking, not a calibrated probability; float64 (n, n_classes)."""
-        scores = standardised(self.decision_scores(X))
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return weights / weights.sum(axis=1, keepdims=True)
-
-    def score(self, X: Any, y: Any) -> float:
-        """Share of items whose predicted class is right."""
-        return float(np.mean(self.predict(X) == np.asarray(y)))
-
-
-def standardised(scores: np.ndarray) -> np.ndarray:
-    """Each item's scores with mean 0 and spread 1; zeros where all are equal."""
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    spread = np.sqrt((centred**2).mean(axis=1, keepdims=True))
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-
-
-def sortable(labels: np.ndarray, name: str) -> np.ndarray:
-    """The labels, if they are all numbers or all text, so that they can be sorted and saved.
-
-    Raises
-    ------
-    InputError
-    """
-    if labels.dtype.kind == "O":
-        kinds = {str if isinstance(label, str) else type(label) for label in labels.ravel()}
-        if kinds == {str} or all(issubclass(kind, (int, float)) for kind in kinds):
-            return labels
-        found = ", ".join(sorted(kind.__name__ for kind in kinds))
-    elif labels.dtype.char in "?bBhHiIlLqQefdU":
-        return labels
-    else:
-        found = str(labels.dtype)
-    raise InputError(f"{name} has labels of type {found}; all numbers or all text was expected")
 
 
 class SparseyClassifier(LabelledMemory):
@@ -218,6 +71,7 @@ class SparseyClassifier(LabelledMemory):
     """
 
     _STATE = {"classes_": (tuple(np.dtype(code).type for code in "?bBhHiIlLqQefd"), 1)}
+    _HOST_STATE = ("classes_",)
     _SCALARS = (
         "n_features_in_",
         "items_stored_",
@@ -333,7 +187,7 @@ class SparseyClassifier(LabelledMemory):
         layer = type(template)(**template.get_params(deep=False))
         if layer.random_state is None:
             layer.random_state = self.random_state
-        layer._allocate(encoder.n_features_out_)
+        layer._allocate(encoder.n_features_out_, backend_of(X))
         modules = layer.n_macs_ * layer.n_modules
         self.label_field_ = LabelField(modules, layer.units_per_module, n_classes, self.readout, self.smoothing, self.margin)
         self.encoder_, self.layer_ = encoder, layer
@@ -346,6 +200,7 @@ class SparseyClassifier(LabelledMemory):
     def _partial_fit(self, X: np.ndarray, y: np.ndarray) -> None:
         if not self._is_fitted():
             self._start(X, len(self.classes_))
+        self.layer_._backend(X=X)
         self.learn_active(self.encoder_.active(X), y)
 
     def learn_active(self, active: ActiveRows, y: np.ndarray) -> None:
@@ -380,7 +235,8 @@ class SparseyClassifier(LabelledMemory):
         self._check_fitted()
         X = self._as_items(X, self.n_features_in_)
         if not len(X):
-            return ActiveRows(np.zeros(0, np.int32), np.zeros(1, np.int64), self.encoder_.n_features_out_)
+            xp = array_module(X)
+            return ActiveRows(xp.zeros(0, np.int32), xp.zeros(1, np.int64), self.encoder_.n_features_out_)
         return self.encoder_.active(X)
 
     def decision_scores(self, X: Any) -> np.ndarray:
@@ -414,7 +270,8 @@ class SparseyClassifier(LabelledMemory):
             raise InputError("tags are given, SparseyClassifier stores labels (targets) only")
         first = self._n_seen()
         self.partial_fit(items, targets)
-        return np.arange(first, self._n_seen(), dtype=np.int64)
+        ids: np.ndarray = array_module(items).arange(first, self._n_seen(), dtype=np.int64)
+        return ids
 
     def _n_seen(self) -> int:
         """Different items so far."""

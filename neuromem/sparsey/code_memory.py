@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import backend_of
+from neuromem.backend import Backend, array_module, as_array, backend_of, is_device_array, to_host
 from neuromem.errors import CapacityError, InputError, SaturationWarning
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import generator_for, power64
 from neuromem.sparsey.active import ActiveRows
@@ -19,6 +19,8 @@ from neuromem.sparsey.decay import FULL_WEIGHT
 from neuromem.sparsey.packing import pack_cells, padded_units
 
 SATURATED_FILL = 0.6  # recall stays above 99 % up to about this fill
+# Nanoseconds on one thread: for each active afferent of each item and mac, and for each weight of a winner that is looked at.
+READ_NS, LEARN_NS, RECONSTRUCT_NS = 20.0, 200.0, 0.3
 FAMILIARITY_UNIT = 2.0**-32  # familiarity is totalled in integers, so that the total does not depend on chunk sizes
 
 
@@ -83,55 +85,60 @@ class CodeMemory(CodeState):
             ``written_codes``: the sampled winners, or None; ``familiarity`` float64 (n_items, n_macs), or None.
         """
         active = self._active_rows(X)
+        backend = self._backend(X=active.indices)
         if not learn:
-            memory = self if self._is_fitted() else self._blank(active.n_features)
-            codes, G = memory._recall(active, familiarity)
+            memory = self if self._is_fitted() else self._blank(active.n_features, backend)
+            codes, G = memory._recall(active, familiarity, backend)
             return Presentation(codes, codes if written else None, G if familiarity else None)
         if not self._is_fitted():
-            self._allocate(active.n_features)
-        codes, written_codes, G = self._learn(active)
+            self._allocate(active.n_features, backend)
+        codes, written_codes, G = self._learn(active, backend)
         return Presentation(codes, written_codes if written else None, G if familiarity else None)
 
-    def _blank(self, n_features: int) -> "CodeMemory":
+    def _blank(self, n_features: int, backend: Backend) -> "CodeMemory":
         """An empty memory with the same parameters, for reads before any write."""
         memory = type(self)(**self.get_params(deep=False))
-        memory._allocate(n_features)
+        memory._allocate(n_features, backend)
         return memory
 
-    def _recall(self, active: ActiveRows, with_familiarity: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _n_active_afferents(self, active: ActiveRows) -> float:
+        """Mean number of active afferents, summed over items and macs."""
+        return len(active.indices) * self.host_fields_.size / active.n_features
+
+    def _recall(self, active: ActiveRows, with_familiarity: bool, backend: Backend) -> tuple[np.ndarray, np.ndarray]:
+        xp, kernels = backend.xp, backend.kernels("sparsey")
         n_macs, n_afferents = self.fields_.shape
         shape, bounds, exponents = self._settings(n_afferents)
-        codes = np.empty((len(active), n_macs, self.n_modules), self.code_dtype_)
-        kernels = backend_of(active.indices).kernels("sparsey")
+        codes = xp.empty((len(active), n_macs, self.n_modules), self.code_dtype_)
         common = (active.indices, active.indptr, self.row_of_feature_, self.cell_order_, shape, bounds, exponents)
         if self.decay == "none":
-            G = np.empty(codes.shape[:2] if with_familiarity else (0, 0), np.float64)
-            with kernel_lock():
+            G = xp.empty(codes.shape[:2] if with_familiarity else (0, 0), np.float64)
+            with kernel_threads(READ_NS * self._n_active_afferents(active)):
                 kernels.recall_batch(*common, with_familiarity, self.silent_, self.weights_, codes, G)
         else:
-            G = np.empty(codes.shape[:2], np.float64)
-            with kernel_lock():
+            G = xp.empty(codes.shape[:2], np.float64)
+            with kernel_threads(LEARN_NS * self._n_active_afferents(active)):  # aging weights are slow to read as well
                 kernels.recall_aging(
                     *common, self.decay_tables_[0], self.step_, self.silent_, self.stiffness_, self.last_step_, codes, G
                 )
         return codes, G
 
-    def _learn(self, active: ActiveRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _learn(self, active: ActiveRows, backend: Backend) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        xp, kernels = backend.xp, backend.kernels("sparsey")
         n_macs, n_afferents = self.fields_.shape
         shape, bounds, exponents = self._settings(n_afferents)
         n_items = len(active)
         n_learned = n_items if self.critical_period is None else min(n_items, max(0, self.critical_period - self.step_))
-        codes = np.empty((n_items, n_macs, self.n_modules), self.code_dtype_)
-        written = np.empty_like(codes)
-        G = np.empty(codes.shape[:2], np.float64)
+        codes = xp.empty((n_items, n_macs, self.n_modules), self.code_dtype_)
+        written = xp.empty_like(codes)
+        G = xp.empty(codes.shape[:2], np.float64)
         if self.winners in ("random_patches", "random_weights") and self.step_ == 0 and n_learned:
             self._imprint(active.rows(0, n_learned), bounds)
         modes = np.array([TRANSFERS.index(self.transfer), self.winners == "uniform", FREEZES.index(self.freeze)], np.int64)
-        kernels = backend_of(active.indices).kernels("sparsey")
         common = (active.indices, active.indptr, self.row_of_feature_, self.cell_order_, shape, bounds, exponents)
         draws = (np.asarray(self.sigmoid, np.float64), modes)
         stream = (self.rng_key_, self.step_, n_learned, self.silent_)
-        with kernel_lock():
+        with kernel_threads(LEARN_NS * self._n_active_afferents(active)):
             if self.decay == "none":
                 cell_limit = int(np.ceil(self.saturation_limit * n_afferents))
                 limits = np.array([cell_limit, np.ceil(self.saturation_limit * n_afferents * self.n_weights_.shape[1])], np.int64)
@@ -143,20 +150,27 @@ class CodeMemory(CodeState):
         self.step_ += n_learned
         self.n_presented_ += n_items
         self.n_silent_ += int((codes[:, :, 0] == self.silent_).sum())
-        self.familiarity_total_ += np.floor(G[:n_learned] / FAMILIARITY_UNIT).astype(np.int64).sum(axis=0)
+        self.familiarity_total_ += xp.floor(G[:n_learned] / FAMILIARITY_UNIT).astype(np.int64).sum(axis=0)
         if self.keep_codes:
-            self.stored_codes_ = np.concatenate([self.stored_codes_, written[:n_learned]])
+            self.stored_codes_ = xp.concatenate([self.stored_codes_, written[:n_learned]])
         self._warn_when_saturated()
         return codes, written, G
 
     def _imprint(self, active: ActiveRows, bounds: np.ndarray) -> None:
-        """Controls: give every cell fixed weights instead of letting the code selection choose them."""
+        """Controls: give every cell fixed weights instead of letting the code selection choose them; made on the host."""
         generator = generator_for(np.random.SeedSequence(self.entropy_), "sparsey.controls")
         cells = imprinted_weights(
-            self.winners, active.to_dense(), self.fields_, self.n_modules, self.units_per_module, bounds, generator
+            self.winners,
+            to_host(active.to_dense()),
+            self.host_fields_,
+            self.n_modules,
+            self.units_per_module,
+            bounds,
+            generator,
         )
-        self.weights_[:, :-1] = pack_cells(cells)
-        self.n_weights_[:] = cells.sum(axis=1).reshape(self.n_weights_.shape)
+        xp = array_module(self.weights_)
+        self.weights_[:, :-1] = xp.asarray(pack_cells(cells))
+        self.n_weights_[:] = xp.asarray(cells.sum(axis=1).reshape(self.n_weights_.shape))
         self.frozen_[:] = True
 
     # ---------------------------------------------------------------- verbs
@@ -167,6 +181,7 @@ class CodeMemory(CodeState):
         Parameters
         ----------
         items : array of 0 and 1 (n, n_features), or ActiveRows
+            The first ones decide where the memory lives: on a GPU if they are CuPy's.
         targets, tags : None
             A code memory stores neither.
 
@@ -179,18 +194,21 @@ class CodeMemory(CodeState):
         ------
         InputError
             If the items are not binary, are not two-dimensional, or have another width.
+        BackendError
+            If they live on another device than the memory.
         """
         if targets is not None or tags is not None:
             raise InputError(f"{type(self).__name__} stores no targets or tags; use SparseyClassifier for labels")
         first = self.n_presented_ if self._is_fitted() else 0
-        n = len(self.present(items, True, familiarity=False).codes)
-        return np.arange(first, first + n, dtype=np.int64)
+        codes = self.present(items, True, familiarity=False).codes
+        ids: np.ndarray = array_module(codes).arange(first, first + len(codes), dtype=np.int64)
+        return ids
 
     def trace(self, items: Any) -> Trace:
         """Codes, familiarity G and expansivity eta of items; nothing is learned."""
         shown = self.present(items, False)
         floor = self.familiarity_floor
-        above = np.maximum(0.0, (shown.familiarity - floor) / (1.0 - floor))
+        above = array_module(shown.familiarity).maximum(0.0, (shown.familiarity - floor) / (1.0 - floor))
         eta = 1.0 + power64(above, self.expansivity_exponent) * self.expansivity_scale * self.units_per_module
         return Trace(shown.codes, shown.familiarity, eta)
 
@@ -207,11 +225,12 @@ class CodeMemory(CodeState):
         validate.integer(k, "k", 1)
         shown = self.present(cues, False)
         n, width = len(shown.codes), self.n_features_in_ if self._is_fitted() else self._active_rows(cues).n_features
-        values = np.zeros((n, k, width), np.float32)
+        xp = array_module(shown.codes)
+        values = xp.zeros((n, k, width), np.float32)
         values[:, 0] = self.reconstruct(shown.codes) if self._is_fitted() else 0
-        scores = np.full((n, k), -np.inf, np.float32)
+        scores = xp.full((n, k), -np.inf, np.float32)
         scores[:, 0] = mean_over_awake(shown.familiarity, shown.codes[:, :, 0] != self.silent_)
-        return Recall(values, np.full((n, k), -1, np.int64), scores, {"codes": shown.codes})
+        return Recall(values, xp.full((n, k), -1, np.int64), scores, {"codes": shown.codes})
 
     def familiarity(self, items: Any) -> np.ndarray:
         """Mean G over the macs that the item wakes, float32 (n,) in [0, 1]; 0 where it wakes none."""
@@ -235,12 +254,16 @@ class CodeMemory(CodeState):
         self._check_fitted()
         cues = validate.binary_items(cues, self.n_features_in_, name="cues", owner=type(self).__name__)
         known = validate.feature_mask(known, *cues.shape)
-        codes = self.present(np.where(known, cues, 0).astype(np.uint8), False, familiarity=False).codes
-        return np.where(known, cues, self.reconstruct(codes)).astype(np.float32)
+        if not is_device_array(known):
+            known = array_module(cues).asarray(known)
+        xp = self._backend(cues=cues, known=known).xp
+        codes = self.present(xp.where(known, cues, 0).astype(np.uint8), False, familiarity=False).codes
+        found: np.ndarray = xp.where(known, cues, self.reconstruct(codes)).astype(np.float32)
+        return found
 
     def _checked_codes(self, codes: Any, name: str = "codes") -> np.ndarray:
         self._check_fitted()
-        codes = np.asarray(codes)
+        codes = as_array(codes)
         shape = (self.n_macs_, self.n_modules)
         if codes.shape[1:] != shape or codes.ndim != 3 or codes.dtype.kind not in "iu":
             raise InputError(
@@ -251,7 +274,8 @@ class CodeMemory(CodeState):
             raise InputError(f"{name} has winners outside 0 ... {self.units_per_module - 1} (silent: {self.silent_})")
         if (silent.any(axis=2) != silent.all(axis=2)).any():
             raise InputError(f"{name} has a mac that is silent in some of its modules only")
-        return np.ascontiguousarray(codes, self.code_dtype_)
+        checked: np.ndarray = array_module(codes).ascontiguousarray(codes, self.code_dtype_)
+        return checked
 
     def reconstruct(self, codes: Any) -> np.ndarray:
         """Input scores of codes: the share of winners that have a weight from a feature, averaged over macs.
@@ -265,11 +289,12 @@ class CodeMemory(CodeState):
         float32 (n, n_features) in [0, 1]
         """
         codes = self._checked_codes(codes)
-        scores = np.empty((len(codes), self.n_features_in_), np.float32)
+        backend = self._backend(codes=codes)
+        scores = backend.xp.empty((len(codes), self.n_features_in_), np.float32)
         if self.decay == "none":
-            kernels = backend_of(codes).kernels("sparsey")
+            kernels = backend.kernels("sparsey")
             table = (self.position_of_cell_, padded_units(self.units_per_module), self.weights_, self.fields_)
-            with kernel_lock():
+            with kernel_threads(RECONSTRUCT_NS * codes.size * self.host_fields_.shape[1]):
                 kernels.reconstruct(codes, self.silent_, *table, self.coverage_, scores)
             return scores
         scores[:] = 0
@@ -287,9 +312,11 @@ class CodeMemory(CodeState):
     def intersect(self, a: Any, b: Any) -> np.ndarray:
         """Share of modules with the same winner, float32 (n_a, n_b), between two lists of codes."""
         a, b = self._checked_codes(a, "a"), self._checked_codes(b, "b")
-        shared = np.empty((len(a), len(b)), np.int32)
-        with kernel_lock():
-            backend_of(a, b).kernels("sparsey").shared_winners(a.reshape(len(a), -1), b.reshape(len(b), -1), self.silent_, shared)
+        backend = backend_of(a=a, b=b)
+        shared = backend.xp.empty((len(a), len(b)), np.int32)
+        kernels = backend.kernels("sparsey")
+        with kernel_threads(RECONSTRUCT_NS * len(a) * b.size):
+            kernels.shared_winners(a.reshape(len(a), -1), b.reshape(len(b), -1), self.silent_, shared)
         return (shared / np.float32(self.n_macs_ * self.n_modules)).astype(np.float32)
 
     def likelihood(self, items: Any) -> np.ndarray:
@@ -385,4 +412,4 @@ class CodeMemory(CodeState):
 
 def mean_over_awake(familiarity: np.ndarray, awake: np.ndarray) -> np.ndarray:
     """Mean of G (n, n_macs) over the macs that are not silent, float32 (n,)."""
-    return (familiarity.sum(axis=1) / np.maximum(1, awake.sum(axis=1))).astype(np.float32)
+    return (familiarity.sum(axis=1) / array_module(awake).maximum(1, awake.sum(axis=1))).astype(np.float32)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import NUMPY, Backend, array_module, backend_of
 from neuromem.base import Estimator
-from neuromem.errors import CapacityError, FormatError, InputError
+from neuromem.errors import BackendError, CapacityError, FormatError, InputError
 from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState, generator_for, key_for, seed_sequence_of
 from neuromem.sparsey.decay import decay_tables
@@ -53,7 +54,8 @@ class CodeState(Estimator):
     keep_codes: bool
     random_state: RandomState
 
-    _DERIVED = ("fields_", "row_of_feature_", "position_of_cell_", "coverage_", "rng_key_", "decay_tables_")
+    _ON_GPU = True
+    _DERIVED = ("host_fields_", "fields_", "row_of_feature_", "position_of_cell_", "coverage_", "rng_key_", "decay_tables_")
 
     # ---------------------------------------------------------------- parameters
 
@@ -121,9 +123,16 @@ class CodeState(Estimator):
     def _is_fitted(self) -> bool:
         return getattr(self, "cell_order_", None) is not None
 
-    def _allocate(self, n_features: int) -> None:
-        """Make the empty memory for items of ``n_features``."""
+    def _check_device(self, backend: Backend) -> None:
+        super()._check_device(backend)
+        if backend != NUMPY and self.decay != "none":
+            raise BackendError(f"{type(self).__name__} with decay={self.decay!r} works on the CPU only; use .to('cpu')")
+
+    def _allocate(self, n_features: int, backend: Backend = NUMPY) -> None:
+        """Make the empty memory for items of ``n_features``, where such items live."""
         self._validate_params()
+        self._check_device(backend)
+        xp = backend.xp
         fields = self._field_table(n_features)
         n_macs, n_afferents = fields.shape
         n_cells = self.n_modules * self.units_per_module
@@ -133,18 +142,19 @@ class CodeState(Estimator):
         cells = np.broadcast_to(
             np.arange(self.units_per_module, dtype=np.uint16), (n_macs * self.n_modules, self.units_per_module)
         )
-        self.cell_order_ = order.permuted(cells, axis=1).reshape(n_macs, self.n_modules, self.units_per_module)
+        drawn = order.permuted(cells, axis=1).reshape(n_macs, self.n_modules, self.units_per_module)
+        self.cell_order_ = xp.asarray(np.ascontiguousarray(drawn))
         if self.decay == "none":
             n_words = words_per_row(self.n_modules, self.units_per_module)
-            self.weights_ = np.zeros((n_macs, n_afferents + 1, n_words), np.uint64)
-            self.n_weights_ = np.zeros((n_macs, n_cells), np.int32)
-            self.frozen_ = np.zeros((n_macs, n_cells), bool)
+            self.weights_ = xp.zeros((n_macs, n_afferents + 1, n_words), np.uint64)
+            self.n_weights_ = xp.zeros((n_macs, n_cells), np.int32)
+            self.frozen_ = xp.zeros((n_macs, n_cells), bool)
         else:
             self.stiffness_ = np.zeros((n_macs, n_afferents, n_cells), np.uint8)
             self.last_step_ = np.full((n_macs, n_afferents, n_cells), -1, np.int32)
-        self.familiarity_total_ = np.zeros(n_macs, np.int64)
+        self.familiarity_total_ = xp.zeros(n_macs, np.int64)
         if self.keep_codes:
-            self.stored_codes_ = np.empty((0, n_macs, self.n_modules), self.code_dtype_)
+            self.stored_codes_ = xp.empty((0, n_macs, self.n_modules), self.code_dtype_)
         self.n_features_in_ = n_features
         self.step_ = self.n_presented_ = self.n_silent_ = 0
         self.saturation_warned_ = False
@@ -208,27 +218,34 @@ class CodeState(Estimator):
                 raise FormatError("stored_codes_ names cells that do not exist")
 
     @cached_property
+    def host_fields_(self) -> np.ndarray:
+        """``fields_`` on the host, wherever the memory lives."""
+        return self._field_table(self.n_features_in_)
+
+    @cached_property
     def fields_(self) -> np.ndarray:
         """Features that each mac sees, int32 (n_macs, n_afferents)."""
-        return self._field_table(self.n_features_in_)
+        return array_module(self.cell_order_).asarray(self.host_fields_)
 
     @cached_property
     def row_of_feature_(self) -> np.ndarray:
         """Afferent number of each feature, int32 (n_macs, n_features); -1 where the mac does not see it."""
-        table = np.full((self.fields_.shape[0], self.n_features_in_), -1, np.int32)
-        np.put_along_axis(table, self.fields_, np.arange(self.fields_.shape[1], dtype=np.int32)[None], axis=1)
-        return table
+        fields = self.host_fields_
+        table = np.full((fields.shape[0], self.n_features_in_), -1, np.int32)
+        np.put_along_axis(table, fields, np.arange(fields.shape[1], dtype=np.int32)[None], axis=1)
+        return array_module(self.cell_order_).asarray(table)
 
     @cached_property
     def position_of_cell_(self) -> np.ndarray:
         """Inverse of ``cell_order_``."""
-        return np.argsort(self.cell_order_, axis=2).astype(np.uint16)
+        return array_module(self.cell_order_).argsort(self.cell_order_, axis=2).astype(np.uint16)
 
     @cached_property
     def coverage_(self) -> np.ndarray:
         """One over the number of macs that see a feature, 0 where none does; float32 (n_features,)."""
-        seen = np.bincount(self.fields_.ravel(), minlength=self.n_features_in_)
-        return np.divide(1, seen, out=np.zeros(len(seen), np.float32), where=seen > 0, dtype=np.float32)
+        seen = np.bincount(self.host_fields_.ravel(), minlength=self.n_features_in_)
+        share = np.divide(1, seen, out=np.zeros(len(seen), np.float32), where=seen > 0, dtype=np.float32)
+        return array_module(self.cell_order_).asarray(share)
 
     @cached_property
     def rng_key_(self) -> np.ndarray:
@@ -239,6 +256,10 @@ class CodeState(Estimator):
     def decay_tables_(self) -> tuple[np.ndarray, np.ndarray]:
         """Weight at each age, and the ages before which it stiffens."""
         return decay_tables(self.decay)
+
+    def _backend(self, **arrays: Any) -> Backend:
+        """Where the memory lives once it does, which is where the given arrays must live too."""
+        return backend_of(**arrays, memory=self.cell_order_) if self._is_fitted() else backend_of(**arrays)
 
     def __len__(self) -> int:
         return self.step_ if self._is_fitted() else 0

@@ -6,14 +6,27 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import backend_of
+from neuromem.backend import array_module, backend_of, refuse_device
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError, MissingDependencyError
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.sparsey.active import ActiveRows
+
+__all__ = [
+    "IdentityEncoder",
+    "OrientedEdgeEncoder",
+    "SkeletonEncoder",
+    "ThermometerEncoder",
+    "binarize",
+    "deskew",
+    "oriented_edges",
+    "skeletonize_to",
+    "thermometer",
+]
 
 IMAGES_PER_BLOCK = 4096
 NUMBERS_PER_BLOCK = 1 << 24  # of edge lists held at a time, 64 MiB
+NS_PER_PIXEL = 2.5  # to find edges, on one thread
 
 
 def grey_pictures(images: Any, name: str = "images") -> np.ndarray:
@@ -68,9 +81,12 @@ def skeletonize_to(images: Any, height: int = 24, width: int = 16, threshold: in
 
     Raises
     ------
+    BackendError
+        For pictures on a GPU: the packages work on the host.
     MissingDependencyError
         Without OpenCV or scikit-image.
     """
+    refuse_device(images, "images", "skeletonize_to")
     try:
         import cv2
         from skimage.morphology import skeletonize
@@ -98,9 +114,10 @@ def deskew(images: Any) -> np.ndarray:
     uint8 (n, rows, columns)
     """
     pictures = grey_pictures(images)
-    straight = np.empty_like(pictures)
-    with kernel_lock():
-        backend_of(pictures).kernels("sparsey").deskew_images(pictures, straight)
+    straight: np.ndarray = array_module(pictures).empty_like(pictures)
+    kernels = backend_of(pictures).kernels("sparsey")
+    with kernel_threads(NS_PER_PIXEL * pictures.size):
+        kernels.deskew_images(pictures, straight)
     return straight
 
 
@@ -148,30 +165,33 @@ def thermometer(X: Any, n_levels: int, low: Any, high: Any) -> np.ndarray:
     """
     X = validate.real_items(X)
     validate.integer(n_levels, "n_levels", 1)
-    low, high = range_ends(low, X.shape[1], "low"), range_ends(high, X.shape[1], "high")
+    xp = array_module(X)
+    low, high = (range_ends(end, X.shape[1], name, xp) for end, name in ((low, "low"), (high, "high")))
     if (low > high).any():
-        raise InputError(f"low exceeds high for feature {int(np.argmax(low > high))}: ranges from low up to high were expected")
+        raise InputError(f"low exceeds high for feature {int((low > high).argmax())}: ranges from low up to high were expected")
     # halves before the difference: the range of a feature may be wider than the largest float
-    step = np.arange(1, n_levels + 1) / (n_levels + 1)
+    step = xp.arange(1, n_levels + 1) / (n_levels + 1)
     thresholds = low[:, None] / 2 + (high / 2 - low / 2)[:, None] * step
     return flat_items(X[:, :, None] / 2 > thresholds).astype(np.uint8)
 
 
-def range_ends(value: Any, n_features: int, name: str) -> np.ndarray:
-    """One finite number per feature, float64 (n_features,)."""
+def range_ends(value: Any, n_features: int, name: str, xp: Any) -> np.ndarray:
+    """One finite number per feature, float64 (n_features,), as an array of the module ``xp``."""
     try:
-        ends = np.asarray(value, np.float64)
+        ends = xp.asarray(value, np.float64)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}, a number or one per feature was expected") from None
-    if ends.shape not in ((), (n_features,)) or not np.isfinite(ends).all():
+    if ends.shape not in ((), (n_features,)) or not xp.isfinite(ends).all():
         raise InputError(f"{name} has shape {ends.shape}, one finite number or {n_features} of them were expected")
-    return np.broadcast_to(ends, (n_features,))
+    spread: np.ndarray = xp.broadcast_to(ends, (n_features,))
+    return spread
 
 
 class Encoder(Estimator):
     """Base of the encoders: what they share as parts of an estimator."""
 
     _SCALARS = ("n_features_in_", "shape_", "channels_")
+    _ON_GPU = True
     n_features_in_: int
     shape_: list[int]
     channels_: int
@@ -273,26 +293,36 @@ class OrientedEdgeEncoder(PictureEncoder):
         # rounding makes mirrored directions equal, so that a gradient on a border between bins is a true tie; 12 decimals:
         # well above the error of cos and sin, well below the 1e-7 by which any other gradient misses a border
         directions = np.round(np.stack([np.cos(angle), np.sin(angle)], axis=1), 12)
+        backend = backend_of(pictures)
+        xp, kernels = backend.xp, backend.kernels("sparsey")
+        directions = xp.asarray(directions)
         most = max(1, (pictures.shape[1] - 2) * (pictures.shape[2] - 2))
         size = max(1, min(len(pictures), IMAGES_PER_BLOCK, NUMBERS_PER_BLOCK // most))
-        lists = np.empty((size, most), np.int32)
-        blocks, counts = [], np.zeros(len(pictures), np.int64)
-        kernels = backend_of(pictures).kernels("sparsey")
-        with kernel_lock():
+        lists = xp.empty((size, most), np.int32)
+        blocks, counts = [], xp.zeros(len(pictures), np.int64)
+        with kernel_threads(NS_PER_PIXEL * pictures.size):
             for start in range(0, len(pictures), size):
                 block = pictures[start : start + size]
                 found = counts[start : start + len(block)]
                 kernels.edge_lists(block, float(self.threshold), directions, bool(self.deskew), lists, found)
-                starts = np.concatenate([[0], np.cumsum(found)])
-                indices = np.empty(starts[-1], np.int32)
+                starts = running_sum(found)
+                indices = xp.empty(int(starts[-1]), np.int32)  # the one number of a block that the host must know
                 kernels.gather_lists(lists[: len(block)], starts, indices)
                 blocks.append(indices)
-        indices = np.concatenate([np.empty(0, np.int32), *blocks])
-        return ActiveRows(indices, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), self.n_features_out_)
+        indices = xp.concatenate([xp.empty(0, np.int32), *blocks])
+        return ActiveRows._trusted(indices, running_sum(counts), self.n_features_out_)
+
+
+def running_sum(counts: np.ndarray) -> np.ndarray:
+    """Where each of a row of lists starts, and where the last one ends; int64 (n + 1,)."""
+    xp = array_module(counts)
+    starts: np.ndarray = xp.zeros(len(counts) + 1, np.int64)
+    starts[1:] = xp.cumsum(counts)
+    return starts
 
 
 class SkeletonEncoder(PictureEncoder):
-    """Grey pictures to thin strokes (see :func:`skeletonize_to`).
+    """Grey pictures to thin strokes (see :func:`skeletonize_to`), on the CPU only.
 
     Parameters
     ----------
@@ -300,6 +330,8 @@ class SkeletonEncoder(PictureEncoder):
     width : int, default 16
     threshold : int, default 96
     """
+
+    _ON_GPU = False
 
     def __init__(self, height: int = 24, width: int = 16, threshold: int = 96) -> None:
         self.height = height
@@ -314,6 +346,7 @@ class SkeletonEncoder(PictureEncoder):
     def fit(self, X: Any, y: Any = None) -> "SkeletonEncoder":
         """Take the pictures' size."""
         self._validate_params()
+        refuse_device(X, "X", "SkeletonEncoder")
         pictures = grey_pictures(X, "X")
         self.shape_ = [int(self.height), int(self.width)]
         self.channels_ = 1
@@ -373,10 +406,12 @@ class ThermometerEncoder(Encoder):
         """Unary codes, uint8 (n, ``channels_`` * n_features): channel by channel, feature by feature."""
         self._check_fitted()
         X = validate.real_items(X, self.n_features_in_, owner=type(self).__name__)
+        backend_of(X=X, encoder=self.low_)
         levels = thermometer(X, self.n_levels, self.low_, self.high_).reshape(*X.shape, self.n_levels).transpose(0, 2, 1)
         if self.two_sided:
-            levels = np.concatenate([levels, 1 - levels], axis=1)
-        return np.ascontiguousarray(flat_items(levels))
+            levels = array_module(levels).concatenate([levels, 1 - levels], axis=1)
+        items: np.ndarray = array_module(levels).ascontiguousarray(flat_items(levels))
+        return items
 
 
 class IdentityEncoder(Encoder):

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import backend_of
+from neuromem.backend import NUMPY, array_module, as_array, backend_of, to_host
 from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.random import log64
 
 READOUTS = ("counts", "binary", "delta")
+NS_PER_WINNER = 3.0  # to add up a row of a few classes, on one thread
 LANES = 8  # class rows are padded to a multiple of this, which fills whole vector registers
 
 
@@ -45,6 +46,8 @@ class LabelField(Estimator):
 
     _STATE = {"counts_": (np.uint32, 2), "weights_": (np.int32, 2), "step_weighted_": (np.int64, 2)}
     _SCALARS = ("n_labelled_",)
+    _DERIVED = ("table_",)
+    _ON_GPU = True
 
     def __init__(
         self,
@@ -95,16 +98,18 @@ class LabelField(Estimator):
         self.__dict__.pop("table_", None)
 
     def _checked(self, codes: Any) -> np.ndarray:
-        codes = np.asarray(codes)
+        codes = as_array(codes)
         if codes.ndim not in (2, 3):
             raise InputError(f"codes has shape {codes.shape}, (n, n_modules) or (n, n_macs, modules_per_mac) was expected")
-        codes = np.ascontiguousarray(codes.reshape(len(codes), int(np.prod(codes.shape[1:]))))
+        codes = array_module(codes).ascontiguousarray(codes.reshape(len(codes), int(np.prod(codes.shape[1:]))))
         if codes.shape[1] != self.n_modules or codes.dtype not in (np.uint8, np.uint16):
             raise InputError(
                 f"codes are {codes.dtype} with {codes.shape[1]} modules, uint8 or uint16 with {self.n_modules} were expected"
             )
         if codes.size and int((codes + codes.dtype.type(1)).max()) > self.units_per_module:  # a silent module wraps to 0
             raise InputError(f"codes name winners beyond {self.units_per_module - 1}")
+        if self._is_fitted():
+            backend_of(codes=codes, label_field=self.weights_ if self.readout == "delta" else self.counts_)
         return codes
 
     def learn(self, codes: Any, classes: Any) -> "LabelField":
@@ -115,24 +120,26 @@ class LabelField(Estimator):
         codes : uint8 or uint16 (n, n_modules) or (n, n_macs, modules_per_mac)
             The dtype's maximum is a silent module.
         classes : int (n,)
-            In 0 ... n_classes - 1.
+            In 0 ... n_classes - 1; from the host also where the codes live on a GPU.
         """
         self._validate_params()
         codes = self._checked(codes)
-        classes = np.ascontiguousarray(classes, np.int64)
+        backend = backend_of(codes)
+        xp = backend.xp
+        classes = xp.ascontiguousarray(to_host(classes) if backend == NUMPY else xp.asarray(classes), np.int64)
         if classes.shape != (len(codes),) or (len(classes) and not 0 <= classes.min() <= classes.max() < self.n_classes):
             raise InputError(f"classes has shape {classes.shape}; {len(codes)} integers below {self.n_classes} were expected")
         if not self._is_fitted():
             if self.readout == "delta":
-                self.weights_ = np.zeros(self._padded_shape(), np.int32)
-                self.step_weighted_ = np.zeros(self._shape(), np.int64)
+                self.weights_ = xp.zeros(self._padded_shape(), np.int32)
+                self.step_weighted_ = xp.zeros(self._shape(), np.int64)
             else:
-                self.counts_ = np.zeros(self._shape(), np.uint32)
+                self.counts_ = xp.zeros(self._shape(), np.uint32)
             self.n_labelled_ = 0
-        kernels = backend_of(codes).kernels("sparsey")
+        kernels = backend.kernels("sparsey")
         silent = int(np.iinfo(codes.dtype).max)
         common = (codes, silent, self.units_per_module, classes)
-        with kernel_lock():
+        with kernel_threads(NS_PER_WINNER * codes.size):
             if self.readout == "delta":
                 state = (self.weights_, self.step_weighted_)
                 kernels.correct_errors(*common, float(self.margin), self.n_labelled_, *state)
@@ -145,7 +152,7 @@ class LabelField(Estimator):
     def score_table(self) -> np.ndarray:
         """What each winner adds to each class's score, float64 (n_modules * units_per_module, n_classes)."""
         if self.readout == "delta":
-            summed = self.weights_[:, : self.n_classes] * np.int64(self.n_labelled_) - self.step_weighted_
+            summed = self.weights_[:, : self.n_classes].astype(np.int64) * self.n_labelled_ - self.step_weighted_
             return summed / float(max(1, self.n_labelled_))
         if self.readout == "binary":
             return (self.counts_ > 0).astype(np.float64)
@@ -158,13 +165,15 @@ class LabelField(Estimator):
         """Input to each class cell, float64 (n, n_classes)."""
         self._check_fitted()
         codes = self._checked(codes)
+        backend = backend_of(codes)
+        xp = backend.xp
         if not hasattr(self, "table_"):
-            table = np.zeros(self._padded_shape(), np.float64)
+            table = xp.zeros(self._padded_shape(), np.float64)
             table[:, : self.n_classes] = self.score_table()
             self.table_ = table  # whole at once: several threads may read
-        scores = np.empty((len(codes), self._padded_shape()[1]), np.float64)
-        with kernel_lock():
-            backend_of(codes).kernels("sparsey").sum_scores(
-                codes, int(np.iinfo(codes.dtype).max), self.units_per_module, self.table_, scores
-            )
-        return np.ascontiguousarray(scores[:, : self.n_classes])
+        scores = xp.empty((len(codes), self._padded_shape()[1]), np.float64)
+        kernels = backend.kernels("sparsey")
+        with kernel_threads(NS_PER_WINNER * codes.size):
+            kernels.sum_scores(codes, int(np.iinfo(codes.dtype).max), self.units_per_module, self.table_, scores)
+        found: np.ndarray = xp.ascontiguousarray(scores[:, : self.n_classes])
+        return found

@@ -4,11 +4,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from neuromem.backend import array_module
 from neuromem.errors import FormatError, InputError
 from neuromem.random import RandomState, seed_sequence_of
 from neuromem.sparsey.active import ActiveRows
-from neuromem.sparsey.classifier import LabelledMemory, SparseyClassifier, standardised
+from neuromem.sparsey.classifier import SparseyClassifier
 from neuromem.sparsey.encode import OrientedEdgeEncoder
+from neuromem.sparsey.labelled import LabelledMemory, standardised
 from neuromem.sparsey.layer import SparseyLayer
 
 
@@ -131,7 +133,7 @@ class MultiScaleSparseyClassifier(LabelledMemory):
         """Sum of the networks' standardised scores, float64 (n, n_classes)."""
         self._check_fitted()
         X = self._as_items(X, self.n_features_in_)
-        total = np.zeros((len(X), len(self.classes_)))
+        total = array_module(X).zeros((len(X), len(self.classes_)))
         for network, active in zip(self.networks_, self._encode(X), strict=True):
             total += standardised(network.scores_of_active(active))
         return total
