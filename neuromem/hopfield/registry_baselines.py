@@ -80,10 +80,13 @@ def sum_example() -> tuple:
     return distances(), radii, counters, np.zeros((N_STATES, N_UNITS), np.int64), np.zeros(N_STATES, np.int64)
 
 
+COMPARED = "a memory to compare with: small networks, which the CPU serves"
+
+
 def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...], **limits: Any) -> KernelRow:
     """A row whose kernel and plain form have the same name."""
     reference = f"neuromem.hopfield.reference_baselines:{name}"
-    return KernelRow(name, f"neuromem.hopfield.kernels:{name}", example, outputs, reference, **limits)
+    return KernelRow(name, f"neuromem.hopfield.kernels:{name}", example, outputs, reference, cpu_only=COMPARED, **limits)
 
 
 DENSE_OUTPUTS = tuple(range(7, 15))
