@@ -116,6 +116,7 @@ def parallel(links, records, scales, metropolis, key, chains, sweeps, until_stab
 def serial_overlaps(
     rows,
     weights,
+    own,
     scales,
     metropolis,
     order,
@@ -140,6 +141,7 @@ def serial_overlaps(
 def parallel_overlaps(
     rows,
     weights,
+    own,
     scales,
     metropolis,
     key,

@@ -19,6 +19,11 @@ def rows_of_units() -> np.ndarray:
     return rng.choice(np.array([-1, 0, 1], np.int8), (N_UNITS, N_COLUMNS))
 
 
+def own_parts() -> np.ndarray:
+    """What each unit would couple to itself with."""
+    return rows_of_units().astype(float) ** 2 @ WEIGHTS
+
+
 def starts() -> np.ndarray:
     """Spins at random, int8 (n_chains, n_units)."""
     return np.random.default_rng(32).choice(np.array([-1, 1], np.int8), (N_CHAINS, N_UNITS))
@@ -42,12 +47,12 @@ def held() -> np.ndarray:
 
 
 def serial_overlaps_example() -> tuple:
-    head = (rows_of_units(), WEIGHTS, scales(), 0, 0, np.zeros(0, np.int64), KEY, CHAINS, SWEEPS, 0, 1, held())
+    head = (rows_of_units(), WEIGHTS, own_parts(), scales(), 0, 0, np.zeros(0, np.int64), KEY, CHAINS, SWEEPS, 0, 1, held())
     return (*head, starts(), *outputs())
 
 
 def parallel_overlaps_example() -> tuple:
-    return (rows_of_units(), WEIGHTS, scales(), 0, KEY, CHAINS, SWEEPS, 1, 1, held(), starts(), *outputs())
+    return (rows_of_units(), WEIGHTS, own_parts(), scales(), 0, KEY, CHAINS, SWEEPS, 1, 1, held(), starts(), *outputs())
 
 
 def integer_links() -> np.ndarray:
@@ -120,8 +125,8 @@ def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...], cpu_o
 ONE_BY_ONE = "one unit at a time: every update waits for the one before"
 
 ROWS = [
-    row("serial_overlaps", serial_overlaps_example, (12, 13, 14, 15), ONE_BY_ONE),
-    row("parallel_overlaps", parallel_overlaps_example, (10, 11, 12, 13)),
+    row("serial_overlaps", serial_overlaps_example, (13, 14, 15, 16), ONE_BY_ONE),
+    row("parallel_overlaps", parallel_overlaps_example, (11, 12, 13, 14)),
     row("serial_dense", serial_dense_example, (12, 13, 14, 15), ONE_BY_ONE),
     row("parallel_dense", parallel_dense_example, (10, 11, 12, 13), "an oracle: overlaps give the same in far less time"),
     row("class_chains", class_chains_example, (10, 11, 12)),

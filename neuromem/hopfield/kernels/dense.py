@@ -11,14 +11,15 @@ from neuromem.hopfield.kernels.overlaps import BLOCK, GIVEN, PERMUTATION, SITES,
 from neuromem.jit import jit, prange
 
 
-@jit(forceinline=True)
+@jit
 def fields_of_spins(links, spins, fields):
-    """Fields of all units, in a fixed order of sums."""
-    for i in range(links.shape[0]):
-        total = 0.0
-        for j in range(links.shape[1]):
-            total += float(links[i, j]) * float(spins[j])
-        fields[i] = total
+    """Fields of all units, each summed over units in order."""
+    fields[:] = 0.0
+    for j in range(links.shape[0]):
+        s = float(spins[j])
+        row = links[j]
+        for i in range(row.shape[0]):
+            fields[i] += s * float(row[i])
 
 
 @jit

@@ -59,15 +59,19 @@ def next_block(start, n, order, given, sites, c0, c1, k0, k1, places, draws):
 
 
 @jit(forceinline=True)
-def field_of(row, factors, weights):
-    """F of one unit, and its own part q."""
-    field = 0.0
-    own = 0.0
+def field_of(row, factors, zero):
+    """F of one unit, summed in the type of the factors."""
+    total = zero
     for r in range(row.shape[0]):
-        entry = float(row[r])
-        field += factors[r] * entry
-        own += weights[r] * entry * entry
-    return field, own
+        total += factors[r] * row[r]
+    return float(total)
+
+
+@jit(forceinline=True)
+def weighted(weights, overlaps, factors):
+    """Overlaps times weights, in the type of the weights."""
+    for r in range(weights.shape[0]):
+        factors[r] = weights[r] * overlaps[r]
 
 
 @jit
@@ -81,12 +85,11 @@ def overlaps_of_spins(rows, spins, overlaps):
 
 
 @jit
-def unstable(rows, weights, factors, spins, free):
+def unstable(rows, own, factors, zero, spins, free):
     """Whether any free unit would flip at zero noise."""
     for i in range(rows.shape[0]):
         if free[i]:
-            field, own = field_of(rows[i], factors, weights)
-            if float(spins[i]) * field - own < 0.0:
+            if float(spins[i]) * field_of(rows[i], factors, zero) - float(own[i]) < 0.0:
                 return True
     return False
 
@@ -95,6 +98,7 @@ def unstable(rows, weights, factors, spins, free):
 def serial_overlaps(
     rows,
     weights,
+    own,
     scales,
     metropolis,
     order,
@@ -115,7 +119,10 @@ def serial_overlaps(
     Parameters
     ----------
     rows : int8 or int32 (n_units, n_columns)
-    weights : float64 (n_columns,)
+    weights : float64 or int64 (n_columns,)
+        int64, all 1: fields are sums of whole numbers, which is vector code and faster for many columns; the same bits.
+    own : float32 or float64 (n_units,)
+        q of each unit.
     scales : float64 (n_chains,)
         2 beta times the coupling's factor; inf at zero noise.
     metropolis : int
@@ -142,6 +149,7 @@ def serial_overlaps(
     """
     n, n_columns = rows.shape
     k0, k1 = key[0], key[1]
+    zero = np.zeros(1, weights.dtype)[0]
     for chain in prange(spins.shape[0]):
         mine = spins[chain]
         loose = free[chain % free.shape[0]]
@@ -149,13 +157,12 @@ def serial_overlaps(
         cold = scale == np.inf
         c1 = np.uint32(chains[chain])
         overlaps = np.empty(n_columns, np.int64)
-        factors = np.empty(n_columns, np.float64)
+        factors = np.empty(n_columns, weights.dtype)
         sites = np.empty(n if order == PERMUTATION else 0, np.int32)
         places = np.empty(BLOCK, np.uint32)
         draws = np.empty(BLOCK, np.uint32)
         overlaps_of_spins(rows, mine, overlaps)
-        for r in range(n_columns):
-            factors[r] = weights[r] * float(overlaps[r])
+        weighted(weights, overlaps, factors)
         record = 0
         length = given.shape[0] if order == GIVEN else n
         for step in range(sweeps[1]):
@@ -167,20 +174,19 @@ def serial_overlaps(
                 for j in range(size):
                     i = places[j]
                     row = rows[i]
-                    field, own = field_of(row, factors, weights)
-                    x = float(mine[i]) * field - own
+                    x = float(mine[i]) * field_of(row, factors, zero) - float(own[i])
                     if loose[i] and (x < 0.0 if cold else flips(draws[j], scale * x, metropolis)):
                         twice = np.int64(2) * np.int64(mine[i])
                         mine[i] = -mine[i]
                         for r in range(n_columns):
                             overlaps[r] -= twice * np.int64(row[r])
-                            factors[r] = weights[r] * float(overlaps[r])
+                            factors[r] = weights[r] * overlaps[r]
             done = step + 1 - sweeps[2]
             if done > 0 and done % sweeps[3] == 0:
                 keep_record(weights, overlaps, first_reported, record, out_overlaps[chain], out_squares[chain])
                 record += 1
             out_settled[chain, 0] = step + 1
-            if until_stable and not unstable(rows, weights, factors, mine, loose):
+            if until_stable and not unstable(rows, own, factors, zero, mine, loose):
                 out_settled[chain, 1] = 1
                 break
 
@@ -189,6 +195,7 @@ def serial_overlaps(
 def parallel_overlaps(
     rows,
     weights,
+    own,
     scales,
     metropolis,
     key,
@@ -206,7 +213,7 @@ def parallel_overlaps(
 
     Parameters
     ----------
-    rows, weights, scales, metropolis, key, chains, sweeps, until_stable, first_reported, free, spins
+    rows, weights, own, scales, metropolis, key, chains, sweeps, until_stable, first_reported, free, spins
         As in ``serial_overlaps``.
     out_overlaps, out_squares
         As in ``serial_overlaps``.
@@ -215,6 +222,7 @@ def parallel_overlaps(
     """
     n, n_columns = rows.shape
     k0, k1 = key[0], key[1]
+    zero = np.zeros(1, weights.dtype)[0]
     for chain in prange(spins.shape[0]):
         mine = spins[chain]
         loose = free[chain % free.shape[0]]
@@ -222,15 +230,14 @@ def parallel_overlaps(
         cold = scale == np.inf
         c1 = np.uint32(chains[chain])
         overlaps = np.empty(n_columns, np.int64)
-        factors = np.empty(n_columns, np.float64)
+        factors = np.empty(n_columns, weights.dtype)
         flipped = np.zeros((2, n if until_stable else 0), np.uint8)  # which units flipped in this sweep and in the last
         draws = np.empty(BLOCK, np.uint32)
         overlaps_of_spins(rows, mine, overlaps)
         record = 0
         for step in range(sweeps[1]):
             c0 = np.uint32(sweeps[0] + step)
-            for r in range(n_columns):
-                factors[r] = weights[r] * float(overlaps[r])
+            weighted(weights, overlaps, factors)
             n_flipped = 0
             n_same = 0
             for start in range(0, n, BLOCK):
@@ -240,8 +247,7 @@ def parallel_overlaps(
                 for j in range(size):
                     i = start + j
                     row = rows[i]
-                    field, own = field_of(row, factors, weights)
-                    x = float(mine[i]) * field - own
+                    x = float(mine[i]) * field_of(row, factors, zero) - float(own[i])
                     flip = np.uint8(loose[i] and (x < 0.0 if cold else flips(draws[j], scale * x, metropolis)))
                     if flip:
                         twice = np.int64(2) * np.int64(mine[i])
