@@ -35,6 +35,14 @@ if TYPE_CHECKING:
         UnknownKeyError,
         UnsupportedCodecError,
     )
+    from neuromem.hopfield.baselines import (
+        BidirectionalAssociativeMemory,
+        DenseAssociativeMemory,
+        HopfieldNetwork,
+        ModernHopfield,
+        SparseDistributedMemory,
+        WillshawMemory,
+    )
     from neuromem.io import load, save
     from neuromem.kernel_registry import warmup
     from neuromem.parallel import get_num_threads, set_num_threads, threads
@@ -53,6 +61,17 @@ if TYPE_CHECKING:
 # Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
 HOME = {
     "ExactStore": "baselines",
+    **dict.fromkeys(
+        (
+            "BidirectionalAssociativeMemory",
+            "DenseAssociativeMemory",
+            "HopfieldNetwork",
+            "ModernHopfield",
+            "SparseDistributedMemory",
+            "WillshawMemory",
+        ),
+        "hopfield.baselines",
+    ),
     "MultiScaleSparseyClassifier": "sparsey",
     "SparseyClassifier": "sparsey",
     "SparseyLayer": "sparsey",
@@ -97,12 +116,15 @@ SUBMODULES = ("baselines", "datasets", "errors", "sparsey")
 
 __all__ = [
     "BackendError",
+    "BidirectionalAssociativeMemory",
     "CapacityError",
     "Completes",
     "ConvergenceWarning",
+    "DenseAssociativeMemory",
     "ExactStore",
     "Forgets",
     "FormatError",
+    "HopfieldNetwork",
     "InputError",
     "InputTypeError",
     "ItemSpec",
@@ -110,6 +132,7 @@ __all__ = [
     "Memory",
     "MissingDataError",
     "MissingDependencyError",
+    "ModernHopfield",
     "MultiScaleSparseyClassifier",
     "NeuromemError",
     "NeuromemWarning",
@@ -122,6 +145,7 @@ __all__ = [
     "SaturationWarning",
     "ScoreError",
     "SpaceMismatchError",
+    "SparseDistributedMemory",
     "SparseyClassifier",
     "SparseyLayer",
     "SparseyMac",
@@ -129,6 +153,7 @@ __all__ = [
     "StoreLockedError",
     "UnknownKeyError",
     "UnsupportedCodecError",
+    "WillshawMemory",
     "__version__",
     "baselines",
     "capabilities",
