@@ -210,6 +210,8 @@ def test_single_spins_settle_in_all_orders_of_threads(monkeypatch, order, scarce
     arguments = chains_of_spins(11, 8, 150, 3, 0, until_stable=1, weights=np.array([1.0, 0.3, 0.7]))
     found = compare("parallel_overlaps", arguments, order=order, watch=True, shared_limit=0 if scarce else 48 * 1024)
     assert (found[14][:, 1] == 1).any() and (found[14][:, 1] == 0).any()
+    several = chains_of_spins(4, 2, 700, 3, 0, weights=np.array([1.0, 0.3, 0.7]))
+    compare("parallel_overlaps", several, order=order, watch=True, shared_limit=0 if scarce else 48 * 1024)
 
 
 def test_a_cycle_of_two_is_told_from_rest():
