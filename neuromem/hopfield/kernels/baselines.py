@@ -112,8 +112,8 @@ def learn_storkey(patterns, out_couplings):
             spin = float(x[i])
             field = fields[i]
             for j in range(n_units):
-                # h'_ij = h_i - w_ij x_j leaves out the unit j; w_ii = 0 leaves out the unit i
-                row[j] += (spin * x[j] - spin * fields[j] - field * x[j] + 2.0 * row[j]) / n_units
+                # h'_ij = h_i - w_ij x_j leaves out the unit j; w_ii = 0 leaves out the unit i; the same bits for ij and ji
+                row[j] += (spin * x[j] - (spin * fields[j] + field * x[j]) + 2.0 * row[j]) / n_units
             row[i] = 0.0
 
 
