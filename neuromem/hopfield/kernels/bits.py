@@ -2,7 +2,7 @@
 
 A lane flips where a uniform number in [0, 1) is below the chance of its spin.  Digit by digit, random words are compared
 with the digits of the chance; lanes whose digits agree stay undecided.  Eight digits are drawn for every word, which is
-vector code; the few lanes left go on alone, up to 54 digits.
+vector code; words with lanes left are gathered and go on, up to 54 digits.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 NONE = np.uint64(0)
 ONE = np.uint64(1)
 SHIFT32 = np.uint64(32)
-FIRST_CALLS = 4  # for every word; the others are for words with lanes still undecided
+FIRST_CALLS = 4  # for every word; the others are for words with lanes still undecided, which are gathered
 
 
 @jit
@@ -53,48 +53,74 @@ def two_digits(call, word, c0, c1, k0, k1, spins, up0, down0, up1, down1, flip, 
 
 
 @jit
-def flip_words(spins, free, first, digits_up, digits_down, c0, c1, k0, k1, flipping, undecided):
+def further_digits(first_call, stop_call, words, spins, digits_up, digits_down, c0, c1, k0, k1, flipping, undecided):
+    """Digits 2 first_call ... 2 stop_call - 1 of all lanes of some words."""
+    for call in range(first_call, stop_call):
+        up0, up1 = mask_of_digit(digits_up, 2 * call), mask_of_digit(digits_up, 2 * call + 1)
+        down0, down1 = mask_of_digit(digits_down, 2 * call), mask_of_digit(digits_down, 2 * call + 1)
+        for w in range(words.shape[0]):
+            flip, left = two_digits(call, words[w], c0, c1, k0, k1, spins[w], up0, down0, up1, down1, flipping[w], undecided[w])
+            flipping[w] = flip
+            undecided[w] = left
+
+
+@jit
+def gather_undecided(words, spins, flipping, undecided, few):
+    """Copy words with undecided lanes to the rows of ``few``, with their places; returns how many."""
+    n = 0
+    for w in range(words.shape[0]):
+        few[0, n] = words[w]
+        few[1, n] = spins[w]
+        few[2, n] = flipping[w]
+        few[3, n] = undecided[w]
+        few[4, n] = np.uint64(w)
+        n += undecided[w] != NONE
+    return n
+
+
+@jit
+def flip_words(words, spins, free, digits_up, digits_down, c0, c1, k0, k1, flipping, undecided, few):
     """Flip the lanes of one class's words, each with the chance of its spin; returns how many are +1 then.
 
     Parameters
     ----------
+    words : uint64 (n_words,)
+        The number of each word in the counter of its draws.
     spins : uint64 (n_words,), in and out
     free : uint64 (n_words,)
         Lanes that hold a unit which may flip.
-    first, digits_up, digits_down : int
-        The number of the first word in the counter of its draws, and the chances.
+    digits_up, digits_down : int
+        The chances.
     c0, c1, k0, k1 : uint32
     flipping, undecided : uint64 (n_words,)
+    few : uint64 (5, n_words + 1)
         Scratch.
     """
-    n_words = spins.shape[0]
+    n_words = words.shape[0]
     sure_up = ALL if digits_up >= SURE else NONE
     sure_down = ALL if digits_down >= SURE else NONE
     for w in range(n_words):
         flipping[w] = (spins[w] & sure_up) | (~spins[w] & sure_down)
         undecided[w] = free[w]
-    for call in range(FIRST_CALLS):
-        up0, up1 = mask_of_digit(digits_up, 2 * call), mask_of_digit(digits_up, 2 * call + 1)
-        down0, down1 = mask_of_digit(digits_down, 2 * call), mask_of_digit(digits_down, 2 * call + 1)
-        for w in range(n_words):
-            flip, left = two_digits(call, first + w, c0, c1, k0, k1, spins[w], up0, down0, up1, down1, flipping[w], undecided[w])
-            flipping[w] = flip
-            undecided[w] = left
-    total = NONE
+    further_digits(0, FIRST_CALLS, words, spins, digits_up, digits_down, c0, c1, k0, k1, flipping, undecided)
+    call = FIRST_CALLS
+    n = gather_undecided(words, spins, flipping, undecided, few)
+    while n > 0 and call < CALLS:
+        further_digits(call, call + 1, few[0, :n], few[1, :n], digits_up, digits_down, c0, c1, k0, k1, few[2, :n], few[3, :n])
+        call += 1
+        kept = 0
+        for j in range(n):
+            flipping[np.int64(few[4, j])] = few[2, j]
+            for r in range(5):
+                few[r, kept] = few[r, j]
+            kept += few[3, j] != NONE
+        n = kept
+    total = np.int64(0)
     for w in range(n_words):
-        s = spins[w]
-        flip = flipping[w]
-        left = undecided[w]
-        call = FIRST_CALLS
-        while left != NONE and call < CALLS:
-            up0, up1 = mask_of_digit(digits_up, 2 * call), mask_of_digit(digits_up, 2 * call + 1)
-            down0, down1 = mask_of_digit(digits_down, 2 * call), mask_of_digit(digits_down, 2 * call + 1)
-            flip, left = two_digits(call, first + w, c0, c1, k0, k1, s, up0, down0, up1, down1, flip, left)
-            call += 1
-        s ^= flip & free[w]
+        s = spins[w] ^ (flipping[w] & free[w])
         spins[w] = s
-        total += popcount64(s)
-    return np.int64(total)
+        total += np.int64(popcount64(s))
+    return total
 
 
 @jit(parallel=True)
@@ -140,8 +166,12 @@ def bit_parallel(
         overlaps = np.empty(n_columns, np.int64)
         fields = np.empty(n_classes, np.float64)
         up = np.zeros(n_classes, np.int64)
+        words = np.empty(mine.shape[0], np.uint64)
+        for w in range(words.shape[0]):
+            words[w] = w
         flipping = np.empty(mine.shape[0], np.uint64)
         undecided = np.empty(mine.shape[0], np.uint64)
+        few = np.empty((5, mine.shape[0] + 1), np.uint64)
         for c in range(n_classes):
             for w in range(offsets[c], offsets[c + 1]):
                 up[c] += np.int64(popcount64(mine[w]))
@@ -158,19 +188,29 @@ def bit_parallel(
                     drop = ALL if falling < 0.0 else NONE
                     rise = ALL if rising < 0.0 else NONE
                     total = NONE
-                    words, open_words = mine[first:stop], loose[first:stop]
+                    cold, open_words = mine[first:stop], loose[first:stop]
                     for w in range(stop - first):
-                        s = words[w]
+                        s = cold[w]
                         s ^= ((s & drop) | (~s & rise)) & open_words[w]
-                        words[w] = s
+                        cold[w] = s
                         total += popcount64(s)
                     up[c] = np.int64(total)
                 else:
                     digits_up = digits_of_chance(scale * falling, metropolis)
                     digits_down = digits_of_chance(scale * rising, metropolis)
-                    scratch = (flipping[first:stop], undecided[first:stop])
                     up[c] = flip_words(
-                        mine[first:stop], loose[first:stop], first, digits_up, digits_down, c0, c1, k0, k1, *scratch
+                        words[first:stop],
+                        mine[first:stop],
+                        loose[first:stop],
+                        digits_up,
+                        digits_down,
+                        c0,
+                        c1,
+                        k0,
+                        k1,
+                        flipping[first:stop],
+                        undecided[first:stop],
+                        few,
                     )
             overlaps_of_counts(values, counts, up, overlaps)
             done = step + 1 - sweeps[2]

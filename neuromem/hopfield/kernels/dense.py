@@ -10,6 +10,8 @@ from neuromem.hopfield.kernels.chance import flips
 from neuromem.hopfield.kernels.overlaps import BLOCK, GIVEN, PERMUTATION, SITES, draws_for, next_block, shuffle
 from neuromem.jit import jit, prange
 
+SWEEPS_PER_SUM = 32  # fields are summed anew that often, so that those of unequal weights cannot drift
+
 
 @jit
 def fields_of_spins(links, spins, fields):
@@ -86,6 +88,8 @@ def serial_dense(
         record = 0
         length = given.shape[0] if order == GIVEN else n
         for step in range(sweeps[1]):
+            if step % SWEEPS_PER_SUM == SWEEPS_PER_SUM - 1:
+                fields_of_spins(links, mine, fields)
             c0 = np.uint32(sweeps[0] + step)
             if order == PERMUTATION:
                 shuffle(sites, c0, c1, k0, k1, draws)
