@@ -41,6 +41,7 @@ def relax_dense(
     pulls,
     drags,
     modes,
+    tie,
     order,
     out_states,
     out_overlaps,
@@ -58,24 +59,26 @@ def relax_dense(
     def wanted(state):
         overlaps = wide @ state
         entries = overlaps.max() - overlaps if from_top else overlaps + rows.shape[1]
-        return pulls[entries] @ wide + state * (drags[entries] @ np.abs(wide))
+        fields = pulls[entries] @ wide + state * (drags[entries] @ np.abs(wide))
+        return fields, tie * (np.abs(pulls[entries]) + np.abs(drags[entries])).sum()
 
     for n, state in enumerate(out_states):
         blank = state == 0
         out_before[n] = 0
         if blank.any():
-            out_fields[n] = wanted(state)
-            state[blank] = np.where(out_fields[n, blank] >= 0, 1, -1)
+            out_fields[n], least = wanted(state)
+            state[blank] = np.where(out_fields[n, blank] >= -least, 1, -1)
         serial, steps, settled = bool(sweeping), 0, max_steps == 0
         while not settled and steps < max_steps:
             old = state.copy()
             if serial:
                 for i in order:
-                    if not known[n, i] and wanted(state)[i] * state[i] < 0:
+                    fields, least = wanted(state)
+                    if not known[n, i] and fields[i] * state[i] < -least:
                         state[i] *= -1
             else:
-                out_fields[n] = wanted(state)
-                state[(known[n] == 0) & (out_fields[n] * state < 0)] *= -1
+                out_fields[n], least = wanted(state)
+                state[(known[n] == 0) & (out_fields[n] * state < -least)] *= -1
                 serial = np.array_equal(state, out_before[n]) and not np.array_equal(state, old)
                 out_before[n] = old
             steps += 1

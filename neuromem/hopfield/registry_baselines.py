@@ -44,7 +44,7 @@ def relax_dense_example() -> tuple:
     tables = overlap**3, (down + up) / 2, (down - up) / 2
     work = np.zeros((N_STATES, N_ROWS), np.int32), np.zeros(states.shape), np.zeros_like(states)
     found = np.zeros(N_STATES, np.int64), np.zeros(N_STATES, bool), np.zeros((N_STATES, 2), np.int64), np.zeros(N_STATES)
-    return rows, known, *tables, np.array([0, 1, 0, 30]), order, states, *work, *found
+    return rows, known, *tables, np.array([0, 1, 0, 30]), 0.0, order, states, *work, *found
 
 
 def words(seed: int, *shape: int) -> np.ndarray:
@@ -89,7 +89,7 @@ def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...], **lim
     return KernelRow(name, f"neuromem.hopfield.kernels:{name}", example, outputs, reference, cpu_only=COMPARED, **limits)
 
 
-DENSE_OUTPUTS = tuple(range(7, 15))
+DENSE_OUTPUTS = tuple(range(8, 16))
 
 ROWS: list[KernelRow] = [
     row("relax_fields", relax_fields_example, (4, 5, 6, 7)),

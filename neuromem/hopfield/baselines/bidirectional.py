@@ -224,10 +224,15 @@ class BidirectionalAssociativeMemory(KeptRows):
     def links(self) -> tuple[np.ndarray, np.ndarray]:
         """The links from items to targets and those of the way back, both float64 (M, N); "correlation" has the same for both."""
         self._check_fitted()
+        there, back, scale = self._linked()
+        return there / scale, back / scale
+
+    def _linked(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Links there and back, float64 (M, N), and what they have to be divided by; sums stay whole, so that ties are exact."""
         root = math.sqrt(self.n_features_in_ * self.n_targets_)
         if not self._keeps:
-            sums = self.links_ / root
-            return sums, sums
+            sums = self.links_.astype(np.float64)
+            return sums, sums, root
         made: tuple[np.ndarray, np.ndarray] | None = self.__dict__.get("_made")
         if made is None:
             x, y = self.items_.astype(np.float64), self.targets_.astype(np.float64)
@@ -235,7 +240,7 @@ class BidirectionalAssociativeMemory(KeptRows):
             same = np.array_equal(x, y)
             made = there, there if same else y.T @ (undone(y, float(self.dream_time)) @ x) / root
             self.__dict__["_made"] = made
-        return made
+        return *made, 1.0
 
     # ---------------------------------------------------------------- reading
 
@@ -244,7 +249,7 @@ class BidirectionalAssociativeMemory(KeptRows):
 
         Returns items, targets, scores, steps, and which settled.
         """
-        there, back = self.links()
+        there, back, scale = self._linked()
         n = len(x)
         x, y, held = x.copy(), y.copy(), np.zeros(x.shape, bool) if known is None else known
         scores, steps, settled = np.empty(n), np.empty(n, np.int64), np.empty(n, bool)
@@ -263,7 +268,7 @@ class BidirectionalAssociativeMemory(KeptRows):
                 done |= (a == old_a).all(axis=1) & (b == old_b).all(axis=1)
                 if done.all():
                     break
-            found = ((a @ there.T + a @ back.T) * b).sum(axis=1) / (2 * math.sqrt(there.size))
+            found = ((a @ there.T + a @ back.T) * b).sum(axis=1) / (2 * scale * math.sqrt(there.size))
             x[part], y[part], scores[part] = a[:size], b[:size], found[:size]
             steps[part], settled[part] = made[:size], done[:size]
         return x, y, scores, steps, settled

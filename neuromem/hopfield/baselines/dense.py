@@ -26,6 +26,8 @@ from neuromem.random import RandomState, exp64
 
 SEPARATIONS = ("exponential", "polynomial", "rectified")
 MOST_OVERLAPS = 1 << 24  # numbers held at a time
+TIE = 2.0**-40  # fields below this share of all that goes into them are rounding, so they count as 0
+WHOLE = 2.0**52  # sums below this are exact
 
 
 class DenseAssociativeMemory(KeptRows):
@@ -63,8 +65,8 @@ class DenseAssociativeMemory(KeptRows):
 
     Notes
     -----
-    A unit takes the value of lower energy, the others as they are; where both are equal it stays.  Asking that of every unit
-    takes N K evaluations of F, or three per pattern and two products, since for :math:`o_k = x_k \cdot s`
+    A unit takes the value of lower energy, the others as they are; where both are equal, up to rounding, it stays.  Asking that
+    of every unit takes N K evaluations of F, or three per pattern and two products, since for :math:`o_k = x_k \cdot s`
 
     .. math::
         \Delta_i = \sum_k A_k x_{ki} + s_i \sum_k B_k |x_{ki}|,
@@ -190,6 +192,12 @@ class DenseAssociativeMemory(KeptRows):
             F *= base
         return F
 
+    def _tie(self) -> float:
+        """What counts as a field of 0: nothing else where the tables are whole numbers whose sums are exact."""
+        whole = self.separation in ("polynomial", "rectified")
+        most = math.log2(2.0 * self.n_features_in_ + 4) * self.degree + math.log2(max(len(self), 1))
+        return 0.0 if whole and most < math.log2(WHOLE) else TIE
+
     def _energies(self, top: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """Energies on the documented scale from largest overlaps and sums of F by the tables."""
         if self.separation == "exponential":
@@ -220,7 +228,7 @@ class DenseAssociativeMemory(KeptRows):
             relax = kernels.relax_dense if parallel else kernels.relax_dense_serial
             found = steps[part], settled[part], best[part], totals[part]
             with kernel_lock():
-                relax(rows, held[part], values, pulls, drags, modes, order, now, *work, *found)
+                relax(rows, held[part], values, pulls, drags, modes, self._tie(), order, now, *work, *found)
         return states, self._energies(best[:, 1], totals), best[:, 0], steps, settled
 
     def _settle(self, cues: np.ndarray, known: np.ndarray | None) -> Settled:

@@ -143,16 +143,18 @@ def overlaps_of(rows, state, overlaps):
 
 @jit
 def dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields):
-    """What each unit is drawn to, into ``fields``: by its sign, 0 to stay."""
+    """What each unit is drawn to, into ``fields``: by its sign, 0 to stay.  Returns the most that a field could be."""
     n_units = rows.shape[1]
     top = overlaps_of(rows, state, overlaps)
     for i in range(n_units):
         fields[i] = 0.0
     total_drag = 0.0
+    most = 0.0
     for k in range(rows.shape[0]):
         entry = entry_of(overlaps[k], top, from_top, n_units)
         pull = pulls[entry]
         drag = drags[entry]
+        most += abs(pull) + abs(drag)
         row = rows[k]
         if pull != 0.0:
             for i in range(n_units):
@@ -165,10 +167,11 @@ def dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields):
     if total_drag != 0.0:
         for i in range(n_units):
             fields[i] += total_drag * state[i]
+    return most
 
 
 @jit
-def dense_sweep(rows, known, pulls, drags, from_top, blanks, order, state, overlaps):
+def dense_sweep(rows, known, pulls, drags, from_top, tie, order, state, overlaps):
     """One serial sweep with cached overlaps; returns whether a unit changed."""
     n_rows, n_units = rows.shape
     overlaps_of(rows, state, overlaps)
@@ -181,13 +184,15 @@ def dense_sweep(rows, known, pulls, drags, from_top, blanks, order, state, overl
         for k in range(1, n_rows):
             top = max(top, overlaps[k])
         wanted = 0.0
+        most = 0.0
         spin = state[i]
         for k in range(n_rows):
             x = rows[k, i]
+            entry = entry_of(overlaps[k], top, from_top, n_units)
+            most += abs(pulls[entry]) + abs(drags[entry])
             if x != 0:
-                entry = entry_of(overlaps[k], top, from_top, n_units)
                 wanted += pulls[entry] * x + drags[entry] * spin
-        if wanted * spin < 0.0:
+        if wanted * spin < -tie * most:
             state[i] = -spin
             changed = True
             for k in range(n_rows):
@@ -196,7 +201,7 @@ def dense_sweep(rows, known, pulls, drags, from_top, blanks, order, state, overl
 
 
 @jit
-def relax_dense_state(rows, known, values, pulls, drags, modes, order, state, overlaps, fields, before):
+def relax_dense_state(rows, known, values, pulls, drags, modes, tie, order, state, overlaps, fields, before):
     """One state for ``relax_dense``; returns steps made, whether it settled, the nearest row, its overlap, and the sum."""
     n_rows, n_units = rows.shape
     from_top = modes[0] != 0
@@ -208,21 +213,21 @@ def relax_dense_state(rows, known, values, pulls, drags, modes, order, state, ov
         some_open |= state[i] == 0
         before[i] = 0
     if some_open:  # blank units take the sign that the given ones call for, 0 counting as up
-        dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields)
+        most = dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields)
         for i in range(n_units):
             if state[i] == 0:
-                state[i] = 1 if fields[i] >= 0.0 else -1
+                state[i] = 1 if fields[i] >= -tie * most else -1
     settled = max_steps == 0
     steps = 0
     while not settled and not serial and steps < max_steps:
-        dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields)
+        most = dense_step(rows, pulls, drags, from_top, blanks, state, overlaps, fields)
         steps += 1
         settled = True
         returns = True
         for i in range(n_units):
             old = state[i]
             new = old
-            if known[i] == 0 and fields[i] * old < 0.0:
+            if known[i] == 0 and fields[i] * old < -tie * most:
                 new = -old
                 settled = False
             returns &= new == before[i]
@@ -231,7 +236,7 @@ def relax_dense_state(rows, known, values, pulls, drags, modes, order, state, ov
         serial = returns and not settled
     while not settled and serial and steps < max_steps:
         steps += 1
-        settled = not dense_sweep(rows, known, pulls, drags, from_top, blanks, order, state, overlaps)
+        settled = not dense_sweep(rows, known, pulls, drags, from_top, tie, order, state, overlaps)
     top = overlaps_of(rows, state, overlaps)
     best = 0
     while overlaps[best] != top:
@@ -250,6 +255,7 @@ def relax_dense(
     pulls,
     drags,
     modes,
+    tie,
     order,
     out_states,
     out_overlaps,
@@ -275,6 +281,8 @@ def relax_dense(
         F, A and B by overlap + N, or by the distance from the largest overlap.
     modes : int64 (4,)
         Whether tables go by distance; whether rows have zeros; whether to sweep from the start; most steps.
+    tie : float
+        What counts as 0, as a share of the sum of all |A| and |B|; 0 where tables are whole numbers.
     order : int32 (N,)
     out_states : int8 (n, N)
         In: the starts, 0 where a unit is blank.  Out: the states reached.
@@ -296,6 +304,7 @@ def relax_dense(
             pulls,
             drags,
             modes,
+            tie,
             order,
             out_states[n],
             out_overlaps[n],
@@ -317,6 +326,7 @@ def relax_dense_serial(
     pulls,
     drags,
     modes,
+    tie,
     order,
     out_states,
     out_overlaps,
@@ -336,6 +346,7 @@ def relax_dense_serial(
             pulls,
             drags,
             modes,
+            tie,
             order,
             out_states[n],
             out_overlaps[n],
