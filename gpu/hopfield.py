@@ -17,6 +17,7 @@ from neuromem.gpu import launch
 __all__ = ["bit_parallel", "class_chains", "parallel_overlaps"]
 
 ONE_BY_ONE = "one unit at a time: every update waits for the one before"
+BY_ROWS = "theory: short sums over rows, done in milliseconds, in float64 throughout"
 COMPARED = "a memory to compare with: small networks, which the CPU serves"
 
 CPU_ONLY: dict[str, str] = {
@@ -24,6 +25,7 @@ CPU_ONLY: dict[str, str] = {
     "class_serial": ONE_BY_ONE,
     "count_differing_bits": COMPARED,
     "count_shared_bits": COMPARED,
+    "free_energy_at": BY_ROWS,
     "learn_storkey": COMPARED,
     "link_bits": COMPARED,
     "parallel_dense": "an oracle: overlaps give the same in far less time",
@@ -31,8 +33,12 @@ CPU_ONLY: dict[str, str] = {
     "relax_dense_serial": COMPARED,
     "relax_fields": COMPARED,
     "relax_fields_serial": COMPARED,
+    "row_steps": BY_ROWS,
+    "row_sums": BY_ROWS,
     "serial_dense": ONE_BY_ONE,
     "serial_overlaps": ONE_BY_ONE,
+    "solve_few_points": BY_ROWS,
+    "solve_points": BY_ROWS,
     "sum_counters": COMPARED,
 }
 

@@ -11,16 +11,15 @@ if TYPE_CHECKING:
         dataset_entropy,
         graded_majority_amplitudes,
         hierarchical_amplitudes,
-        learning_threshold,
         most_patterns_at_once,
         pure_state_temperature,
-        required_examples,
         symmetric_temperature,
     )
+    from neuromem.hopfield.learning import learning_threshold, required_examples
     from neuromem.hopfield.network import MultitaskingHebbian
     from neuromem.hopfield.patterns import sample_examples, sample_patterns
     from neuromem.hopfield.row_law import RowLaw
-    from neuromem.hopfield.simulation import Trace
+    from neuromem.hopfield.simulation import Trace, simulate_classes
     from neuromem.hopfield.theory import PhaseDiagram, Solution, attractors, phase_diagram, solve
 
 # Public name -> module that has it; loaded when first used.
@@ -32,17 +31,16 @@ HOME = {
             "dataset_entropy",
             "graded_majority_amplitudes",
             "hierarchical_amplitudes",
-            "learning_threshold",
             "most_patterns_at_once",
             "pure_state_temperature",
-            "required_examples",
             "symmetric_temperature",
         ),
         "closed_forms",
     ),
     "MultitaskingHebbian": "network",
+    **dict.fromkeys(("learning_threshold", "required_examples"), "learning"),
     "RowLaw": "row_law",
-    "Trace": "simulation",
+    **dict.fromkeys(("Trace", "simulate_classes"), "simulation"),
     **dict.fromkeys(("sample_examples", "sample_patterns"), "patterns"),
     **dict.fromkeys(("PhaseDiagram", "Solution", "attractors", "phase_diagram", "solve"), "theory"),
 }
@@ -67,6 +65,7 @@ __all__ = [
     "required_examples",
     "sample_examples",
     "sample_patterns",
+    "simulate_classes",
     "solve",
     "symmetric_temperature",
 ]
