@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, errors, sparsey
+    from neuromem import baselines, datasets, errors, hopfield, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UnknownKeyError,
         UnsupportedCodecError,
     )
+    from neuromem.hopfield import MultitaskingHebbian
     from neuromem.hopfield.baselines import (
         BidirectionalAssociativeMemory,
         DenseAssociativeMemory,
@@ -72,6 +73,7 @@ HOME = {
         ),
         "hopfield.baselines",
     ),
+    "MultitaskingHebbian": "hopfield",
     "MultiScaleSparseyClassifier": "sparsey",
     "SparseyClassifier": "sparsey",
     "SparseyLayer": "sparsey",
@@ -112,7 +114,7 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "errors", "sparsey")
+SUBMODULES = ("baselines", "datasets", "errors", "hopfield", "sparsey")
 
 __all__ = [
     "BackendError",
@@ -134,6 +136,7 @@ __all__ = [
     "MissingDependencyError",
     "ModernHopfield",
     "MultiScaleSparseyClassifier",
+    "MultitaskingHebbian",
     "NeuromemError",
     "NeuromemWarning",
     "NotFittedError",
@@ -160,6 +163,7 @@ __all__ = [
     "datasets",
     "errors",
     "get_num_threads",
+    "hopfield",
     "load",
     "save",
     "set_num_threads",
