@@ -21,6 +21,7 @@ from neuromem import (
     WillshawMemory,
     capabilities,
 )
+from neuromem.hopfield import MultitaskingHebbian
 
 WIDTH = 64
 MEMORIES = {
@@ -29,6 +30,8 @@ MEMORIES = {
     "mac, large modules": lambda: SparseyMac(WIDTH, 3, 300, random_state=0, keep_codes=True),
     "mac, permanence": lambda: SparseyMac(WIDTH, 8, 16, decay="permanence", random_state=0),
     "mac, convex": lambda: SparseyMac(WIDTH, 4, 8, decay="convex", random_state=0),
+    "hebbian": lambda: MultitaskingHebbian(WIDTH, random_state=0),
+    "hebbian, examples": lambda: MultitaskingHebbian(WIDTH, 4, "unsupervised", 0.5, random_state=0),
     "hopfield": lambda: HopfieldNetwork(WIDTH),
     "hopfield, hebb": lambda: HopfieldNetwork(WIDTH, "hebb", order="permutation", random_state=0),
     "hopfield, storkey": lambda: HopfieldNetwork(WIDTH, "storkey"),
