@@ -81,9 +81,12 @@ def as_items(cls, pictures):
     return 2 * pictures.astype(int) - 1 if kind == "sign" else pictures.astype(float if kind == "real" else int)
 
 
-@pytest.mark.parametrize(("cls", "n"), [(cls, n) for cls in CLASSES for n in (1, 2, 5) if n < 5 or cls is not WillshawMemory])
+@pytest.mark.parametrize(("cls", "n"), [*((cls, n) for cls in CLASSES for n in (1, 2)), *((cls, 5) for cls in CLASSES[:4])])
 def test_stored_pictures_come_back_with_no_option_set(cls, n, pictures):
-    """Real digits resemble each other, and have much ink: a Willshaw memory has room for two, Hebb's rule alone for as few."""
+    """Real digits resemble each other and have much ink: the two binary memories always have room for two of 64 pixels, not more.
+
+    With two stored, no location of a sparse distributed memory that an item wakes can be outvoted, and a tie keeps the cue.
+    """
     memory = cls()
     items = as_items(cls, pictures[:n])
     memory.write(items)

@@ -44,7 +44,8 @@ class SparseDistributedMemory(AssociativeMemory):
     An item x of 0 and 1 adds :math:`2 x - 1` to the counters of the locations that it wakes.  A read adds up the counters of
     the locations that the cue wakes; a feature is 1 where the sum is above 0, 0 where it is below, and stays as it is at 0.
     In ``complete`` distances are over the known features alone, with a radius that wakes as large a share.  The order of
-    writing does not matter, and memories with the same addresses merge by adding counters.
+    writing does not matter, and memories with the same addresses merge by adding counters.  Items that resemble each other wake
+    much the same locations and blend: of many, a smaller radius recalls more, but bears less damage.
 
     Scores are the mean over the counters read of how far they agree with the state, in writes; so is the familiarity of an
     item.  ``info`` of a read has ``n_awake``, ``steps`` and ``converged``.
