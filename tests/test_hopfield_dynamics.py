@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 
 import neuromem
-from neuromem.hopfield import MultitaskingHebbian, RowLaw, sample_examples, sample_patterns, simulate_classes, solve
+from neuromem.hopfield import (
+    MultitaskingHebbian,
+    RowLaw,
+    reference_dynamics,
+    sample_examples,
+    sample_patterns,
+    simulate_classes,
+    solve,
+)
 from neuromem.hopfield.kernels.chance import BOUNDS, CELLS_PER_Y, Y_LARGEST, binomial, fast_exp, flip_threshold
 from neuromem.jit import jit
 from neuromem.random import exp64, uniform53
@@ -394,6 +402,13 @@ def test_binomials_of_any_size_have_mean_variance_and_skewness(n, p):
     assert abs(z.mean()) < 5 / size**0.5
     assert abs(z.var() - 1) < 5 * ((2 + excess) / size) ** 0.5
     assert abs((z**3).mean() - skew) < 5 * ((15 + 100 * excess) / size) ** 0.5
+
+
+@pytest.mark.parametrize(("n", "p"), [(2**33, 0.5), (10**10, 0.3), (10**15, 0.7), (4000, 0.3)])
+def test_binomials_are_those_of_the_plain_form_at_any_size(n, p):
+    counters = [(i, 0, 0) for i in range(600)]
+    plain = [reference_dynamics.binomial(n, p, 1 - p, counter, [8, 9]) for counter in counters]
+    assert binomials(n, p, len(counters)).tolist() == plain
 
 
 def test_binomials_at_the_ends():

@@ -172,13 +172,13 @@ def binomial(n, p, q, u, v, c0, c1, c2, k0, k1):
         attempt += 1
         offset = u - 0.5
         us = 0.5 - abs(offset)
-        k = math.floor((2.0 * a / us + b) * offset + centre)
+        k = float(math.floor((2.0 * a / us + b) * offset + centre))  # a float, whose square cannot overflow
         if us >= 0.07 and v <= v_sure:
             break
         if not (0.0 <= k <= trials) or v <= 0.0:
             continue
         alpha = (2.83 + 5.1 / b) * spread
-        mode = math.floor((trials + 1.0) * p)
+        mode = float(math.floor((trials + 1.0) * p))
         height = log64(v * alpha / (a / (us * us) + b))
         if height <= log_chance(k, trials, p, q) - log_chance(mode, trials, p, q):
             break
