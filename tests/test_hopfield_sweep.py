@@ -68,6 +68,17 @@ def test_processes_threads_and_this_process_give_the_same(tmp_path):
         same(run_tasks(draw, TASKS, pool), alone)
 
 
+def test_a_cluster_gives_the_same_and_does_a_killed_worker_s_tasks_again(tmp_path):
+    distributed = pytest.importorskip("distributed", reason='needs the extra: pip install "neuromem[cluster]"')
+    alone = run_tasks(draw, [{"seed": seed, "n": 3} for seed in range(6)])
+    settings = dict(n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path / "dask"))
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        same(run_tasks(draw, [{"seed": seed, "n": 3} for seed in range(6)], client.get_executor(pure=False)), alone)
+        tasks = [{"seed": seed, "marker": str(tmp_path / "died") if seed == 2 else ""} for seed in range(6)]
+        same(run_tasks(draw_or_die_once, tasks, client.get_executor(pure=False)), alone)
+    assert (tmp_path / "died").exists()
+
+
 def test_tasks_of_a_killed_worker_are_done_again(tmp_path, caplog):
     tasks = [{"seed": seed, "marker": str(tmp_path / "died") if seed == 2 else ""} for seed in range(6)]
     with ProcessPoolExecutor(2, SPAWN) as pool, caplog.at_level(logging.WARNING, "neuromem"):

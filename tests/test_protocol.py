@@ -1,12 +1,14 @@
 """The memory protocol, kept by every memory of the library."""
 
 import pickle
+import types
 
 import numpy as np
 import pytest
 
 import neuromem
 from neuromem import (
+    BackendError,
     BidirectionalAssociativeMemory,
     DenseAssociativeMemory,
     ExactStore,
@@ -177,6 +179,19 @@ def test_an_empty_memory_can_be_saved(make, items_of, tmp_path):
     fresh = make()
     fresh.write(items_of(0))
     same_state(loaded, fresh)
+
+
+def test_a_memory_of_the_cpu_refuses_items_on_a_gpu(make, items_of):
+    memory = make()
+    if memory._ON_GPU:
+        return  # it takes them: tests of its own
+    memory.write(items_of(0))
+    there = type("ndarray", (), {"__module__": "cupy", "device": types.SimpleNamespace(id=0)})()
+    before = memory.copy()
+    for call in (memory.write, memory.read, memory.familiarity, lambda cues: memory.complete(cues, np.ones(WIDTH, bool))):
+        with pytest.raises(BackendError, match="CPU"):
+            call(there)
+    same_state(memory, before)
 
 
 def test_hostile_items(make, items_of):

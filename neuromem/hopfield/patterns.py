@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import refuse_device
 from neuromem.errors import InputError, InputTypeError, NeuromemWarning
 from neuromem.random import RandomState, generator_for, seed_sequence_of
 
@@ -128,6 +129,7 @@ def spin_states(S: Any, n_units: int, *, name: str = "S") -> np.ndarray:
 
 def checked_type(X: Any, n_features: int | None, name: str, owner: str) -> np.ndarray:
     """A table of the right width whose type can hold -1."""
+    refuse_device(X, name, owner)
     X = validate.table(X, name=name, owner=owner)
     if n_features is not None and X.shape[1] != n_features:
         turned = ": was the transpose meant?" if X.shape[0] == n_features else ""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import refuse_device
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, ConvergenceWarning, FormatError, InputError, InputTypeError
 from neuromem.protocols import ItemSpec, Recall
@@ -125,6 +126,7 @@ class AssociativeMemory(Estimator):
         return self.n_features_in_ if self._is_fitted() else self.n_features
 
     def _checked(self, items: Any, name: str = "items") -> np.ndarray:
+        refuse_device(items, name, type(self).__name__)
         return self._check_items(items, self._width(), name)
 
     def _check_state(self, arrays: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
