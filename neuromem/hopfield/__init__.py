@@ -14,13 +14,24 @@ if TYPE_CHECKING:
         most_patterns_at_once,
         pure_state_temperature,
         symmetric_temperature,
+        symmetric_window,
     )
     from neuromem.hopfield.learning import learning_threshold, required_examples
     from neuromem.hopfield.network import MultitaskingHebbian
     from neuromem.hopfield.patterns import sample_examples, sample_patterns
     from neuromem.hopfield.row_law import RowLaw
     from neuromem.hopfield.simulation import Trace, simulate_classes
-    from neuromem.hopfield.theory import PhaseDiagram, Solution, attractors, phase_diagram, solve
+    from neuromem.hopfield.theory import (
+        PhaseDiagram,
+        Solution,
+        attractors,
+        fluctuations,
+        free_energy,
+        mean_field_step,
+        phase_diagram,
+        solve,
+        stability,
+    )
 
 # Public name -> module that has it; loaded when first used.
 HOME = {
@@ -34,6 +45,7 @@ HOME = {
             "most_patterns_at_once",
             "pure_state_temperature",
             "symmetric_temperature",
+            "symmetric_window",
         ),
         "closed_forms",
     ),
@@ -42,7 +54,20 @@ HOME = {
     "RowLaw": "row_law",
     **dict.fromkeys(("Trace", "simulate_classes"), "simulation"),
     **dict.fromkeys(("sample_examples", "sample_patterns"), "patterns"),
-    **dict.fromkeys(("PhaseDiagram", "Solution", "attractors", "phase_diagram", "solve"), "theory"),
+    **dict.fromkeys(
+        (
+            "PhaseDiagram",
+            "Solution",
+            "attractors",
+            "fluctuations",
+            "free_energy",
+            "mean_field_step",
+            "phase_diagram",
+            "solve",
+            "stability",
+        ),
+        "theory",
+    ),
 }
 
 __all__ = [
@@ -56,9 +81,12 @@ __all__ = [
     "critical_dilution",
     "critical_temperature",
     "dataset_entropy",
+    "fluctuations",
+    "free_energy",
     "graded_majority_amplitudes",
     "hierarchical_amplitudes",
     "learning_threshold",
+    "mean_field_step",
     "most_patterns_at_once",
     "phase_diagram",
     "pure_state_temperature",
@@ -67,7 +95,9 @@ __all__ = [
     "sample_patterns",
     "simulate_classes",
     "solve",
+    "stability",
     "symmetric_temperature",
+    "symmetric_window",
 ]
 
 

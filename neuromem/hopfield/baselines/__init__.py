@@ -2,16 +2,16 @@
 
 Binary, sign or real items are written in one presentation each; a read lets a cue settle.  What each of them costs and holds:
 
-======================================  =======  ==========================  =========================================
-class                                   items    bytes                       holds about
-======================================  =======  ==========================  =========================================
-:class:`HopfieldNetwork`                signs    N^2 couplings (and rows)    0.138 N (Hebb) ... N (projection)
-:class:`DenseAssociativeMemory`         signs    grow with the items         N^(n-1) ... 2^(N/2)
-:class:`ModernHopfield`                 real     grow with the items         exponentially many in d
-:class:`BidirectionalAssociativeMemory` signs    N M couplings (and rows)    min(N, M) decorrelated
-:class:`WillshawMemory`                 binary   N M bits                    0.69 N M / (a b), a and b units active
-:class:`SparseDistributedMemory`        binary   fixed, locations x width    a tenth of the locations
-======================================  =======  ==========================  =========================================
+=======================================  =======  ==========================  =========================================
+class                                    items    bytes                       holds about
+=======================================  =======  ==========================  =========================================
+``HopfieldNetwork``                      signs    N^2 couplings (and rows)    0.138 N (Hebb) ... N (projection)
+``DenseAssociativeMemory``               signs    grow with the items         N^(n-1) ... 2^(N/2)
+``ModernHopfield``                       real     grow with the items         exponentially many in d
+``BidirectionalAssociativeMemory``       signs    N M couplings (and rows)    min(N, M) decorrelated
+``WillshawMemory``                       binary   N M bits                    0.69 N M / (a b), a and b units active
+``SparseDistributedMemory``              binary   fixed, locations x width    a tenth of the locations
+=======================================  =======  ==========================  =========================================
 """
 
 import importlib
