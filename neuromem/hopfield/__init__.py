@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuromem.hopfield import baselines
+    from neuromem.hopfield import baselines, plots
     from neuromem.hopfield.closed_forms import (
         critical_dilution,
         critical_temperature,
@@ -89,6 +89,7 @@ __all__ = [
     "mean_field_step",
     "most_patterns_at_once",
     "phase_diagram",
+    "plots",
     "pure_state_temperature",
     "required_examples",
     "sample_examples",
@@ -102,8 +103,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "baselines":
-        return importlib.import_module("neuromem.hopfield.baselines")
+    if name in ("baselines", "plots"):
+        return importlib.import_module(f"neuromem.hopfield.{name}")
     if name in HOME:
         return getattr(importlib.import_module(f"neuromem.hopfield.{HOME[name]}"), name)
     raise AttributeError(f"module 'neuromem.hopfield' has no attribute {name!r}")
