@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import neuromem
-from neuromem import datasets, errors, gpu, sparsey
+from neuromem import datasets, errors, gpu, hopfield, sparsey
 from neuromem.sparsey import encode
 
 ROOT = Path(__file__).parent.parent
