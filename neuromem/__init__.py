@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, errors, sparsey
+    from neuromem import baselines, datasets, errors, hopfield, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -35,6 +35,15 @@ if TYPE_CHECKING:
         UnknownKeyError,
         UnsupportedCodecError,
     )
+    from neuromem.hopfield import MultitaskingHebbian
+    from neuromem.hopfield.baselines import (
+        BidirectionalAssociativeMemory,
+        DenseAssociativeMemory,
+        HopfieldNetwork,
+        ModernHopfield,
+        SparseDistributedMemory,
+        WillshawMemory,
+    )
     from neuromem.io import load, save
     from neuromem.kernel_registry import warmup
     from neuromem.parallel import get_num_threads, set_num_threads, threads
@@ -53,6 +62,18 @@ if TYPE_CHECKING:
 # Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
 HOME = {
     "ExactStore": "baselines",
+    **dict.fromkeys(
+        (
+            "BidirectionalAssociativeMemory",
+            "DenseAssociativeMemory",
+            "HopfieldNetwork",
+            "ModernHopfield",
+            "SparseDistributedMemory",
+            "WillshawMemory",
+        ),
+        "hopfield.baselines",
+    ),
+    "MultitaskingHebbian": "hopfield",
     "MultiScaleSparseyClassifier": "sparsey",
     "SparseyClassifier": "sparsey",
     "SparseyLayer": "sparsey",
@@ -93,16 +114,19 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "errors", "sparsey")
+SUBMODULES = ("baselines", "datasets", "errors", "hopfield", "sparsey")
 
 __all__ = [
     "BackendError",
+    "BidirectionalAssociativeMemory",
     "CapacityError",
     "Completes",
     "ConvergenceWarning",
+    "DenseAssociativeMemory",
     "ExactStore",
     "Forgets",
     "FormatError",
+    "HopfieldNetwork",
     "InputError",
     "InputTypeError",
     "ItemSpec",
@@ -110,7 +134,9 @@ __all__ = [
     "Memory",
     "MissingDataError",
     "MissingDependencyError",
+    "ModernHopfield",
     "MultiScaleSparseyClassifier",
+    "MultitaskingHebbian",
     "NeuromemError",
     "NeuromemWarning",
     "NotFittedError",
@@ -122,6 +148,7 @@ __all__ = [
     "SaturationWarning",
     "ScoreError",
     "SpaceMismatchError",
+    "SparseDistributedMemory",
     "SparseyClassifier",
     "SparseyLayer",
     "SparseyMac",
@@ -129,12 +156,14 @@ __all__ = [
     "StoreLockedError",
     "UnknownKeyError",
     "UnsupportedCodecError",
+    "WillshawMemory",
     "__version__",
     "baselines",
     "capabilities",
     "datasets",
     "errors",
     "get_num_threads",
+    "hopfield",
     "load",
     "save",
     "set_num_threads",

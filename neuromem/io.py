@@ -43,6 +43,13 @@ CLASSES: dict[str, tuple[str, str]] = {
     "sparsey.ThermometerEncoder": ("neuromem.sparsey.encode", "ThermometerEncoder"),
     "sparsey.SkeletonEncoder": ("neuromem.sparsey.encode", "SkeletonEncoder"),
     "sparsey.IdentityEncoder": ("neuromem.sparsey.encode", "IdentityEncoder"),
+    "hopfield.BidirectionalAssociativeMemory": ("neuromem.hopfield.baselines.bidirectional", "BidirectionalAssociativeMemory"),
+    "hopfield.DenseAssociativeMemory": ("neuromem.hopfield.baselines.dense", "DenseAssociativeMemory"),
+    "hopfield.HopfieldNetwork": ("neuromem.hopfield.baselines.hopfield_network", "HopfieldNetwork"),
+    "hopfield.ModernHopfield": ("neuromem.hopfield.baselines.modern", "ModernHopfield"),
+    "hopfield.SparseDistributedMemory": ("neuromem.hopfield.baselines.sparse_distributed", "SparseDistributedMemory"),
+    "hopfield.WillshawMemory": ("neuromem.hopfield.baselines.willshaw", "WillshawMemory"),
+    "hopfield.MultitaskingHebbian": ("neuromem.hopfield.network", "MultitaskingHebbian"),
     "baselines.ExactStore": ("neuromem.baselines", "ExactStore"),
 }
 

@@ -20,6 +20,12 @@ STREAMS: dict[str, int] = {
     "sparsey.cell_order": 1,
     "sparsey.winner": 2,
     "sparsey.controls": 3,
+    "hopfield.patterns": 10,
+    "hopfield.examples": 11,
+    "hopfield.spins": 12,
+    "hopfield.classes": 13,
+    "hopfield.starts": 14,
+    "hopfield.hard_locations": 15,
 }
 
 ROUNDS = 10

@@ -72,6 +72,75 @@ def test_few(run, mnist_data, omniglot_data):
     assert found["2 per class: 128 cells, Sparsey, counts labels"] > 0.2
 
 
+def held(result, condition="all points", *, fewest):
+    """Simulation within five standard errors of theory, in every amplitude; deviations as chance makes them."""
+    rows = {row.metric: row for row in result.rows if row.condition == condition}
+    share, largest = rows["share within 5 standard errors"], rows["largest deviation, standard errors"]
+    assert share.value == 1 and share.n >= fewest and largest.value < 5
+    spread = rows["root mean square deviation, standard errors"].value
+    assert 0.6 < spread < 1.6
+    points = [row for row in result.rows if row.metric == largest.metric and not row.condition.startswith("all")]
+    assert points and max(row.value for row in points) <= 5
+
+
+def test_hopfield_amplitudes(run):
+    result = run("hopfield-amplitudes")
+    held(result, fewest=30)
+    assert values(result, "share that solve the equations") == {"all ends": 1}
+    hierarchy, majority = (values(result, f"share that ends {kind}") for kind in ("hierarchical", "graded majority"))
+    for d in (0.3, 0.53, 0.56, 0.6):  # below d_c of three patterns both states catch random starts, beyond it one
+        assert 0.4 < hierarchy[f"K 3, d {d:.2f}, random starts"] < 0.95
+    assert majority["K 3, d 0.64, random starts"] == majority["K 3, d 0.90, random starts"] == 1
+    energies = {kind: values(result, f"energy per unit, {kind}") for kind in ("hierarchical", "graded majority")}
+    below, beyond = ({kind: of[f"K 3, d {d}, energies"] for kind, of in energies.items()} for d in ("0.53", "0.56"))
+    assert below["hierarchical"] < below["graded majority"] and beyond["hierarchical"] > beyond["graded majority"]
+
+
+def test_hopfield_phase(run):
+    result = run("hopfield-phase")
+    held(result, fewest=300)
+    assert values(result, "share of points in the phase that theory says")["all points"] == 1
+    law = values(result, "T / (1 - d) up to which, closed form")
+    rows = {row.condition: row for row in result.rows if row.metric == "T / (1 - d) up to which simulated"}
+    assert len(rows) > 15 and all(row.ci_low <= law[name] <= row.ci_high for name, row in rows.items())
+
+
+def test_hopfield_temperature(run):
+    result = run("hopfield-temperature")
+    held(result, fewest=60)
+    slopes = values(result, "exponent of N in the distance from theory (-1/2 by theory)")
+    assert len(slopes) == 2 and all(abs(slope + 0.5) < 0.06 for slope in slopes.values())
+
+
+def test_hopfield_learning(run):
+    result = run("hopfield-learning")
+    for condition, fewest in (("with labels", 9), ("without labels", 9)):
+        held(result, f"all points, {condition}", fewest=fewest)
+    held_cold = values(result, "share within 5 standard errors")["all points, zero noise, one pattern"]
+    assert held_cold == 1
+    assert max(values(result, "largest difference that labels make, theory").values()) < 1e-3
+
+
+def test_hopfield_loss(run):
+    result = run("hopfield-loss")
+    assert set(values(result, "records in which the energy rose").values()) == {0}
+    assert set(values(result, "records in which the sum of L+ L- rose").values()) == {0}
+    assert max(values(result, "energy from the losses, log10 of the largest relative error").values()) < -12
+
+
+def test_hopfield_load(run):
+    result = run("hopfield-load")
+    held(result, fewest=8)
+    assert values(result, "share of networks within one pattern of the law")["all points"] == 1
+
+
+def test_hopfield_mnist(run, mnist_data):
+    result = run("hopfield-mnist")
+    held(result, fewest=40)
+    told = values(result, "share of test digits told")
+    assert told["M 1000, cue itself"] > 0.6 > 0.2 > told["M 1000, after recall"]
+
+
 def test_intervals():
     low, high = wilson_interval(0.5, 100)
     assert (round(low, 3), round(high, 3)) == (0.404, 0.596)

@@ -1,12 +1,29 @@
 """The memory protocol, kept by every memory of the library."""
 
 import pickle
+import types
 
 import numpy as np
 import pytest
 
 import neuromem
-from neuromem import ExactStore, InputError, ItemSpec, Memory, SparseyLayer, SparseyMac, capabilities
+from neuromem import (
+    BackendError,
+    BidirectionalAssociativeMemory,
+    DenseAssociativeMemory,
+    ExactStore,
+    HopfieldNetwork,
+    InputError,
+    ItemSpec,
+    Memory,
+    ModernHopfield,
+    SparseDistributedMemory,
+    SparseyLayer,
+    SparseyMac,
+    WillshawMemory,
+    capabilities,
+)
+from neuromem.hopfield import MultitaskingHebbian
 
 WIDTH = 64
 MEMORIES = {
@@ -15,6 +32,22 @@ MEMORIES = {
     "mac, large modules": lambda: SparseyMac(WIDTH, 3, 300, random_state=0, keep_codes=True),
     "mac, permanence": lambda: SparseyMac(WIDTH, 8, 16, decay="permanence", random_state=0),
     "mac, convex": lambda: SparseyMac(WIDTH, 4, 8, decay="convex", random_state=0),
+    "hebbian": lambda: MultitaskingHebbian(WIDTH, random_state=0),
+    "hebbian, examples": lambda: MultitaskingHebbian(WIDTH, 4, "unsupervised", 0.5, random_state=0),
+    "hopfield": lambda: HopfieldNetwork(WIDTH),
+    "hopfield, hebb": lambda: HopfieldNetwork(WIDTH, "hebb", order="permutation", random_state=0),
+    "hopfield, storkey": lambda: HopfieldNetwork(WIDTH, "storkey"),
+    "hopfield, projection": lambda: HopfieldNetwork(WIDTH, "projection", rcond=1e-9),
+    "dense": lambda: DenseAssociativeMemory(WIDTH),
+    "dense, serial": lambda: DenseAssociativeMemory(
+        WIDTH, "polynomial", update="serial", order="permutation", capacity=100, on_full="oldest", random_state=0
+    ),
+    "modern": lambda: ModernHopfield(WIDTH),
+    "modern, entmax": lambda: ModernHopfield(WIDTH, "entmax", similarity="dot", inverse_temperature=2.0),
+    "bidirectional": lambda: BidirectionalAssociativeMemory(WIDTH),
+    "bidirectional, correlation": lambda: BidirectionalAssociativeMemory(WIDTH, "correlation"),
+    "willshaw": lambda: WillshawMemory(WIDTH),
+    "sparse distributed": lambda: SparseDistributedMemory(WIDTH, 500, max_steps=1, random_state=0),
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }
@@ -25,8 +58,27 @@ def make(request):
     return MEMORIES[request.param]
 
 
-def items_of(seed, n=20):
+def binary_items(seed, n=20):
     return (np.random.default_rng(seed).random((n, WIDTH)) < 0.15).astype(np.uint8)
+
+
+def signed_items(seed, n=20, density=1.0):
+    rng = np.random.default_rng(seed)
+    return rng.choice(np.array([-1, 1], np.int8), (n, WIDTH)) * (rng.random((n, WIDTH)) < density)
+
+
+ITEMS = {
+    "binary": binary_items,
+    "real": binary_items,
+    "sign": signed_items,
+    "ternary": lambda seed, n=20: signed_items(seed, n, 0.6),
+}
+
+
+@pytest.fixture
+def items_of(make):
+    """Makes items of the kind that the memory takes."""
+    return ITEMS[make().item_spec.kind]
 
 
 def same_state(a, b):
@@ -36,7 +88,7 @@ def same_state(a, b):
         assert np.array_equal(a["arrays"][name], b["arrays"][name]), name
 
 
-def test_has_every_verb(make):
+def test_has_every_verb(make, items_of):
     memory = make()
     assert isinstance(memory, Memory) and len(memory) == 0
     assert {"read", "familiarity", "complete"} <= capabilities(memory)
@@ -52,7 +104,7 @@ def test_has_every_verb(make):
     same_state(memory, fresh)
 
 
-def test_shapes_and_types_of_reads(make):
+def test_shapes_and_types_of_reads(make, items_of):
     memory = make()
     memory.write(items_of(0))
     for k in (1, 3):
@@ -64,7 +116,7 @@ def test_shapes_and_types_of_reads(make):
     assert completed.shape == (20, WIDTH) and np.array_equal(completed[:, :32], items_of(0)[:, :32])
 
 
-def test_reads_change_nothing(make):
+def test_reads_change_nothing(make, items_of):
     memory = make()
     memory.write(items_of(0))
     before = memory.copy()
@@ -74,7 +126,7 @@ def test_reads_change_nothing(make):
     same_state(memory, before)
 
 
-def test_reads_before_any_write_are_allowed(make):
+def test_reads_before_any_write_are_allowed(make, items_of):
     memory = make()
     assert memory.read(items_of(1, 2)).scores.shape == (2, 1)
     assert memory.familiarity(items_of(1, 2)).shape == (2,)
@@ -82,7 +134,7 @@ def test_reads_before_any_write_are_allowed(make):
 
 
 @pytest.mark.parametrize("size", [1, 7, 256])
-def test_chunks_make_no_difference(make, size):
+def test_chunks_make_no_difference(make, items_of, size):
     whole, parts = make(), make()
     items = items_of(3, 60)
     whole.write(items)
@@ -92,7 +144,7 @@ def test_chunks_make_no_difference(make, size):
     same_state(whole, parts)
 
 
-def test_threads_make_no_difference(make):
+def test_threads_make_no_difference(make, items_of):
     states = []
     items = items_of(4, 600)
     for n in (1, 2):
@@ -105,7 +157,7 @@ def test_threads_make_no_difference(make):
     assert np.array_equal(states[0][1].scores, states[1][1].scores)
 
 
-def test_saved_in_mid_stream_and_continued(make, tmp_path):
+def test_saved_in_mid_stream_and_continued(make, items_of, tmp_path):
     whole, part = make(), make()
     items = items_of(5, 50)
     whole.write(items)
@@ -119,7 +171,7 @@ def test_saved_in_mid_stream_and_continued(make, tmp_path):
         same_state(memory, whole)
 
 
-def test_an_empty_memory_can_be_saved(make, tmp_path):
+def test_an_empty_memory_can_be_saved(make, items_of, tmp_path):
     make().save(tmp_path / "empty.nmem")
     loaded = neuromem.load(tmp_path / "empty.nmem")
     assert len(loaded) == 0
@@ -129,7 +181,20 @@ def test_an_empty_memory_can_be_saved(make, tmp_path):
     same_state(loaded, fresh)
 
 
-def test_hostile_items(make):
+def test_a_memory_of_the_cpu_refuses_items_on_a_gpu(make, items_of):
+    memory = make()
+    if memory._ON_GPU:
+        return  # it takes them: tests of its own
+    memory.write(items_of(0))
+    there = type("ndarray", (), {"__module__": "cupy", "device": types.SimpleNamespace(id=0)})()
+    before = memory.copy()
+    for call in (memory.write, memory.read, memory.familiarity, lambda cues: memory.complete(cues, np.ones(WIDTH, bool))):
+        with pytest.raises(BackendError, match="CPU"):
+            call(there)
+    same_state(memory, before)
+
+
+def test_hostile_items(make, items_of):
     memory = make()
     memory.write(items_of(0))
     before = memory.copy()
@@ -145,14 +210,15 @@ def test_hostile_items(make):
     same_state(memory, before)
 
 
-def test_lists_read_only_and_strided_items_are_fine(make):
+def test_lists_read_only_and_strided_items_are_fine(make, items_of):
     items = items_of(6)
     frozen = items.copy()
     frozen.setflags(write=False)
     wide = np.zeros((20, 2 * WIDTH), np.int64)
     wide[:, ::2] = items
     states = []
-    for given in (items, frozen, wide[:, ::2], items.tolist(), items.astype(float), items.astype(bool)):
+    as_bool = [items.astype(bool)] if items.min() >= 0 else []
+    for given in (items, frozen, wide[:, ::2], items.tolist(), items.astype(float), *as_bool):
         memory = make()
         memory.write(given)
         states.append(memory)
@@ -164,7 +230,7 @@ def test_lists_read_only_and_strided_items_are_fine(make):
 @pytest.mark.parametrize("n_bytes", [20_000, 300_000])
 def test_budgets_are_kept(cls, n_bytes):
     memory = cls.for_budget(n_bytes, ItemSpec(WIDTH, "binary", 0.1), random_state=0)
-    memory.write(items_of(7, 200))
+    memory.write(binary_items(7, 200))
     assert 0.5 * min(n_bytes, 200 * 272) < memory.nbytes <= n_bytes
     with pytest.raises(neuromem.CapacityError, match="n_bytes=10"):
         cls.for_budget(10, ItemSpec(WIDTH, "binary", 0.1))
@@ -185,8 +251,8 @@ def test_exact_store_evicts_or_refuses_by_its_rule():
 
 def test_state_of_another_class_is_refused_and_nothing_changes():
     memory, other = MEMORIES["mac"](), MEMORIES["layer"]()
-    memory.write(items_of(0))
-    other.write(items_of(0))
+    memory.write(binary_items(0))
+    other.write(binary_items(0))
     before = memory.copy()
     state = memory.get_state()
     state["arrays"]["n_weights_"] = state["arrays"]["n_weights_"] + 1

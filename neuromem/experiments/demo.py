@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from neuromem import ExactStore, SparseyClassifier, SparseyLayer, SparseyMac, capabilities
+from neuromem import (
+    BidirectionalAssociativeMemory,
+    DenseAssociativeMemory,
+    ExactStore,
+    HopfieldNetwork,
+    ModernHopfield,
+    SparseDistributedMemory,
+    SparseyClassifier,
+    SparseyLayer,
+    SparseyMac,
+    WillshawMemory,
+    capabilities,
+)
 from neuromem.datasets import digits
 from neuromem.experiments.result import Result
 from neuromem.progress import progress_bar
@@ -20,19 +32,41 @@ N_LABELLED = 1200  # of 1,797 digits; the others are tested
 N_ITEMS, QUICK_ITEMS = 200, 80  # stored for recall and recognition
 
 
+def as_ink(ink: np.ndarray) -> np.ndarray:
+    """Ink as it is, uint8 (n, 64)."""
+    return ink
+
+
+def paired(ink: np.ndarray) -> np.ndarray:
+    """Ink, and beside it paper, uint8 (n, 128): every picture has equally many active features."""
+    return np.concatenate([ink, 1 - ink], axis=1)
+
+
+def signed(ink: np.ndarray) -> np.ndarray:
+    """Ink 1 and paper -1, int8 (n, 64)."""
+    return 2 * ink.astype(np.int8) - 1
+
+
+def ink_of(items: np.ndarray, form: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How much ink there is in items of a form, float (n, 64), 0 paper and 1 ink."""
+    items = items.astype(np.float64)
+    if form is paired:
+        return (1 + items[:, : SIDE * SIDE] - items[:, SIDE * SIDE :]) / 2
+    return (1 + items) / 2 if form is signed else items
+
+
 @dataclass(frozen=True)
 class Contender:
     """One row of the table.
 
-    ``make(seed)`` gives a memory of pictures of 64 pixels in ink or not; with ``paired`` it takes 128 features instead, ink
-    first and paper after it, so that every picture has equally many active features.  ``classifier(seed)`` learns the label
-    column from grey levels 0 ... 255 (n, 64).
+    ``make(seed)`` gives a memory; ``form`` turns pictures of 64 pixels, ink or not, into the items that it takes: ``as_ink``,
+    ``paired`` or ``signed``.  ``classifier(seed)`` learns the label column from grey levels 0 ... 255 (n, 64).
     """
 
     name: str
     make: Callable[[int], Any]
     classifier: Callable[[int], Any] | None = None
-    paired: bool = False
+    form: Callable[[np.ndarray], np.ndarray] = as_ink
 
 
 def one_mac(seed: int) -> SparseyMac:
@@ -62,8 +96,14 @@ def exact(seed: int) -> ExactStore:
 # the labels on the last 300 of the 1,200 that are taught: none of these is stored or tested for the same column.
 CONTENDERS = [
     Contender("exact storage", exact, exact),
-    Contender("Sparsey, one mac", one_mac, paired=True),
-    Contender("Sparsey, 9 macs", nine_macs, named_by_codes, paired=True),
+    Contender("Sparsey, one mac", one_mac, form=paired),
+    Contender("Sparsey, 9 macs", nine_macs, named_by_codes, form=paired),
+    Contender("Hopfield, dreaming", lambda seed: HopfieldNetwork(SIDE * SIDE), form=signed),
+    Contender("dense associative", lambda seed: DenseAssociativeMemory(SIDE * SIDE), form=signed),
+    Contender("modern Hopfield", lambda seed: ModernHopfield(SIDE * SIDE)),
+    Contender("bidirectional", lambda seed: BidirectionalAssociativeMemory(SIDE * SIDE), form=signed),
+    Contender("Willshaw", lambda seed: WillshawMemory(2 * SIDE * SIDE), form=paired),
+    Contender("sparse distributed", lambda seed: SparseDistributedMemory(SIDE * SIDE, max_steps=1, random_state=seed)),
 ]
 
 
@@ -99,7 +139,7 @@ def measure(
     """Figures of one memory on one order of the digits."""
     ink = binarize(images, INK)
     seen, unseen = ink[:n_items], ink[n_items : 2 * n_items]
-    items, others = (paired(seen), paired(unseen)) if contender.paired else (seen, unseen)
+    items, others = contender.form(seen), contender.form(unseen)
     warm = contender.make(seed)
     warm.write(items[:2])
     warm.read(items[:2])
@@ -116,9 +156,8 @@ def measure(
     }
     known = np.arange(SIDE * SIDE) < SIDE * SIDE // 2
     if "complete" in capabilities(memory):
-        completed = memory.complete(items, np.tile(known, 2) if contender.paired else known)
-        if contender.paired:
-            completed = (1 + completed[:, : SIDE * SIDE] - completed[:, SIDE * SIDE :]) / 2
+        given = np.tile(known, items.shape[1] // known.size)
+        completed = ink_of(memory.complete(items, given), contender.form)
         lower = completed[:, ~known] > 0.5
         found["recall from half"] = float((lower == seen[:, ~known]).mean())
         nearest = ((completed[:, None, :] - seen[None]) ** 2).sum(axis=2).argmin(axis=1)
@@ -137,11 +176,6 @@ def measure(
         classifier.write(taught, labels[:N_LABELLED])
         found["label accuracy"] = float((classifier.predict(asked) == labels[N_LABELLED:]).mean())
     return found
-
-
-def paired(ink: np.ndarray) -> np.ndarray:
-    """Ink, and beside it paper, uint8 (n, 128)."""
-    return np.concatenate([ink, 1 - ink], axis=1)
 
 
 def wide_table(result: Result) -> str:

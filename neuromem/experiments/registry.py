@@ -35,5 +35,12 @@ EXPERIMENTS = {
         Experiment("sparsey-capacity", "capacity", "how much a mac holds; time against items stored", "none", "1", "none read"),
         Experiment("sparsey-continual", "continual", "five two-class tasks in a row, no replay", "MNIST", "4", "none"),
         Experiment("sparsey-few", "few", "1 to 20 digits per class; one-shot Omniglot", "MNIST, Omniglot", "6", "none"),
+        Experiment("hopfield-amplitudes", "hopfield_amplitudes", "patterns at once at zero noise", "none", "0.1", "none read"),
+        Experiment("hopfield-phase", "hopfield_phase", "phases over dilution and noise", "none", "0.2", "none read", seeds=1),
+        Experiment("hopfield-temperature", "hopfield_temperature", "overlaps against temperature", "none", "0.1", "none read"),
+        Experiment("hopfield-learning", "hopfield_learning", "noisy examples, with labels and without", "none", "1", "none read"),
+        Experiment("hopfield-loss", "hopfield_loss", "energy and squared errors fall together", "none", "0.1", "none read"),
+        Experiment("hopfield-load", "hopfield_load", "patterns at once, 10^3 to 10^9 units", "none", "0.1", "none read"),
+        Experiment("hopfield-mnist", "hopfield_mnist", "digits as patterns with blank entries", "MNIST", "0.4", "none"),
     )
 }
