@@ -240,6 +240,9 @@ class MultitaskingHebbian(HebbianRecall):
 
         Notes
         -----
+        Given ``start`` or ``beta`` as a CuPy array, parallel runs work on its GPU, with the same draws; what was measured comes
+        back on the host.
+
         Serial updates have the stationary law exp(-beta H); parallel ones prod_i 2 cosh(beta h_i(s)).  With "classes",
         states are drawn within classes given their counts, the exact law for starts that are the same for all units of a class.
 

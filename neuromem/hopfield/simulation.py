@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import backend_of
-from neuromem.errors import InputError
+from neuromem.backend import NUMPY, Backend, backend_of, is_device_array, to_host
+from neuromem.errors import BackendError, InputError
 from neuromem.hopfield.engines import DYNAMICS, ENGINES, RULES, Classes, Columns, checked_order, choose_engine, first_entries
 from neuromem.hopfield.patterns import spin_states
 from neuromem.hopfield.sweep import run_tasks
@@ -157,8 +157,9 @@ def run_chains(
     start: np.ndarray,
     free: np.ndarray,
     until_stable: int,
+    device: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Run chains on one engine: a pure function of its arguments.
+    """Run chains on one engine: a pure function of its arguments, which are the host's; ``device`` is a GPU's number.
 
     Returns
     -------
@@ -166,30 +167,55 @@ def run_chains(
         ``overlaps`` int64 (n_chains, n_records, n_reported), ``squares`` float64 (n_chains, n_records), ``states`` (in the
         form of ``start``), ``settled`` int64 (n_chains, 2).
     """
-    kernels = backend_of(start).kernels("hopfield")
-    state = start.copy()
+    backend = NUMPY if device is None else Backend("cupy", device)
     n_records = max(0, int(sweeps[1] - sweeps[2])) // int(sweeps[3])
-    overlaps = np.zeros((len(state), n_records, n_reported), np.int64)
-    squares = np.zeros((len(state), n_records))
-    settled = np.zeros((len(state), 2), np.int64)
+    shapes = {"overlaps": ((len(start), n_records, n_reported), np.int64), "squares": ((len(start), n_records), np.float64)}
+    shapes["settled"] = ((len(start), 2), np.int64)
+    done = {"states": backend.placed(start)} | {name: backend.xp.zeros(*shape) for name, shape in shapes.items()}
+    at = layout
+    if device is not None:  # all but what travels as single numbers
+        at = {name: backend.placed(value) if isinstance(value, np.ndarray) else value for name, value in layout.items()}
+        scales, chains, free = (backend.placed(array) for array in (scales, chains, free))
     common = (scales, settings["metropolis"])
     stream = (key, chains, sweeps)
     order = tuple(settings[name] for name in ("order", "given") if name in settings)
+    records = (done["states"], done["overlaps"], done["squares"])
+    kind = {"bits": "bit_parallel", "classes": "class_serial" if dynamics == "serial" else "class_chains"}
+    kernel = kernel_on(backend, kind.get(engine, f"{dynamics}_{engine}"))
     with kernel_lock():
-        if engine in ("classes", "bits"):
-            parts = tuple(layout[name] for name in ("values", "weights", "own", "counts"))
-            tail = (*stream, first_reported, state, overlaps, squares)
+        if engine in kind:
+            parts = tuple(at[name] for name in ("values", "weights", "own", "counts"))
+            tail = (*stream, first_reported, *records)
             if engine == "bits":
-                kernels.bit_parallel(*parts, layout["offsets"], free, *common, *tail)
+                kernel(*parts, at["offsets"], free, *common, *tail)
             elif dynamics == "parallel":
-                kernels.class_chains(*parts, *common, *tail)
+                kernel(*parts, *common, *tail)
             else:
-                kernels.class_serial(*parts, layout["n_units"], *common, settings["permuted"], *tail)
+                kernel(*parts, at["n_units"], *common, settings["permuted"], *tail)
         else:
-            tables = (layout[name] for name in (("links", "rows") if engine == "dense" else ("rows", "weights", "own")))
-            kernel = getattr(kernels, f"{dynamics}_{engine}")
-            kernel(*tables, *common, *order, *stream, until_stable, first_reported, free, state, overlaps, squares, settled)
-    return {"overlaps": overlaps, "squares": squares, "states": state, "settled": settled}
+            tables = (at[name] for name in (("links", "rows") if engine == "dense" else ("rows", "weights", "own")))
+            kernel(*tables, *common, *order, *stream, until_stable, first_reported, free, *records, done["settled"])
+    return {name: to_host(array) for name, array in done.items()}
+
+
+def device_of(*arguments: Any) -> int | None:
+    """The GPU on which some of the arguments live; None where none does."""
+    there = [argument for argument in arguments if is_device_array(argument)]
+    return backend_of(*there).device
+
+
+def kernel_on(backend: Backend, name: str) -> Any:
+    """A kernel where it is to run.
+
+    Raises
+    ------
+    BackendError
+        If it has no twin on a GPU.
+    """
+    kernels = backend.kernels("hopfield")
+    if not hasattr(kernels, name):
+        raise BackendError(f"{name} runs on the CPU only ({kernels.CPU_ONLY[name]}); give NumPy arrays")
+    return getattr(kernels, name)
 
 
 def scales_of(betas: np.ndarray, factor: float) -> np.ndarray:
@@ -293,9 +319,12 @@ def run_plan(
     executor: Executor | None = None,
     folder: Any = None,
     progress: Progress = False,
+    device: int | None = None,
 ) -> Trace:
-    """Run all chains, here or on an executor, and sum up what was recorded."""
-    betas = checked_betas(beta)
+    """Run all chains, here, on an executor or on a GPU, and sum up what was recorded."""
+    device = device_of(start, beta) if device is None else device
+    start = to_host(start) if is_device_array(start) else start
+    betas = checked_betas(to_host(beta) if is_device_array(beta) else beta)
     burn_in = validate.integer(burn_in, "burn_in", 0)
     thin = validate.integer(thin, "thin", 1)
     n_sweeps = validate.integer(n_sweeps, "n_sweeps", thin)
@@ -319,6 +348,7 @@ def run_plan(
         "sweeps": np.array([0, burn_in + n_sweeps, burn_in, thin]),
         "free": free_form(plan, None),
         "until_stable": 0,
+        "device": device,
     }
     if executor is None and folder is None and progress is False:
         done = [run_chains(scales=scales, chains=chains, start=starts, **common)]
@@ -410,6 +440,9 @@ def simulate_classes(
 
     Notes
     -----
+    Given CuPy arrays, parallel runs work on their GPU, with the very counts that the CPU would have; what was measured comes back
+    on the host.
+
     Up and down units of a class see fields that differ by their own part, so one parallel sweep is two binomials for each
     class, exactly, at any number of units.
 
@@ -425,6 +458,8 @@ def simulate_classes(
     """
     from neuromem.random import seed_sequence_of
 
+    device = device_of(values, counts, start, beta)
+    values, counts = to_host(values), to_host(counts)
     table = validate.real_items(values, name="values", min_items=1)
     sizes = np.asarray(counts)
     if (table != np.floor(table)).any():
@@ -451,7 +486,7 @@ def simulate_classes(
     plan = Plan("classes", dynamics, layout, scale / n_units, own_sum, divisors, 0, settings=settings)
     if "states" in checked_record(options.get("record", ())):
         raise InputError("record has 'states', but there are no units to place them on")
-    return run_plan(plan, seed_sequence_of(random_state), start=start, beta=beta, n_sweeps=n_sweeps, **options)
+    return run_plan(plan, seed_sequence_of(random_state), start=start, beta=beta, n_sweeps=n_sweeps, device=device, **options)
 
 
 def folded_rows(rows: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
