@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from neuromem.hopfield import MultitaskingHebbian, sample_patterns, simulate_classes
+from neuromem import DenseAssociativeMemory
+from neuromem.hopfield import MultitaskingHebbian, phase_diagram, sample_patterns, simulate_classes
 
 DILUTION, TEMPERATURE = 0.4, 0.2
 
@@ -135,3 +136,44 @@ def test_serial_relaxation_rival(benchmark, one_thread):
         net.update_neurons(5, mode="async")
 
     benchmark.pedantic(relax, rounds=3, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("n_patterns", [3, 5])
+def test_theory_grid(benchmark, one_thread, n_patterns):
+    dilutions, temperatures = np.linspace(0.02, 0.98, 50), np.linspace(0.02, 1.0, 50)
+    benchmark.group = f"exact theory, a grid of 50 x 50 points from three starts, {n_patterns} patterns, one thread"
+    benchmark.extra_info["items"] = 1
+    benchmark.pedantic(lambda: phase_diagram(n_patterns, dilutions, temperatures), rounds=5, warmup_rounds=1)
+
+
+def dense_network():
+    patterns = 2 * np.random.default_rng(0).integers(0, 2, (100, 1000)) - 1
+    return DenseAssociativeMemory(random_state=0), patterns, np.where(np.arange(1000) % 7, patterns[:1], -patterns[:1])
+
+
+def test_dense_memory(benchmark, one_thread):
+    memory, patterns, cue = dense_network()
+    memory.write(patterns)
+    benchmark.group = "dense associative memory, exponential, one query, 1,000 units, 100 patterns, one thread"
+    benchmark.extra_info["items"] = 1
+    assert np.array_equal(memory.read(cue).values[0, 0], patterns[0])
+    benchmark(memory.read, cue)
+
+
+def test_dense_memory_rival(benchmark, one_thread):
+    _, patterns, cue = dense_network()
+    benchmark.group = "dense associative memory, exponential, one query, 1,000 units, 100 patterns, one thread"
+    benchmark.extra_info.update(items=1, rival="the update by its definition, unit by unit, NumPy")
+
+    def update():
+        state = cue[0].astype(float)
+        overlaps = patterns @ state
+        found = np.empty(1000)
+        for i in range(1000):
+            up, down = (overlaps + patterns[:, i] * (s - state[i]) for s in (1, -1))
+            top = max(up.max(), down.max())
+            found[i] = 1 if np.exp(up - top).sum() >= np.exp(down - top).sum() else -1
+        return found
+
+    assert np.array_equal(update(), patterns[0])
+    benchmark.pedantic(update, rounds=5, warmup_rounds=1)
