@@ -63,8 +63,10 @@ for temperature, found, error, exact in zip(temperatures, trace.m, trace.m_error
 # Left: points are simulated, lines are the theory.  Right: what is left between them, in standard errors of the run.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+fine = np.linspace(temperatures[0], temperatures[-1], 300)
+curves = np.array([solve(realised, 1 / temperature).m for temperature in fine])
 for pattern in range(N_PATTERNS):
-    (line,) = left.plot(temperatures, theory[:, pattern], label=f"pattern {pattern + 1}")
+    (line,) = left.plot(fine, curves[:, pattern], label=f"pattern {pattern + 1}")
     left.plot(temperatures, trace.m[:, pattern], "o", color=line.get_color(), ms=4)
     right.plot(temperatures, (trace.m - theory)[:, pattern] / trace.m_error[:, pattern], "o", color=line.get_color(), ms=4)
 right.axhspan(-5, 5, color="0.93", label="five standard errors")

@@ -37,7 +37,8 @@ class Trace:
     n_sweeps, burn_in, thin : int
         Sweeps measured, sweeps before, sweeps per record.
     m, m_error : float64 (B, P)
-        Mean overlaps, and the standard errors of batch means; NaN where there is one batch only.
+        Mean overlaps, and the standard errors of batch means; NaN where there is one batch only.  Too small where a batch is not
+        much longer than the correlation time (near a transition), and where what is measured hardly ever changes.
     m2, m2_error : float64 (B, P, P), or None
         Mean products of two overlaps.
     energy, energy_error : float64 (B,), or None
