@@ -14,6 +14,7 @@ from neuromem import (
     ExactStore,
     HopfieldNetwork,
     ModernHopfield,
+    MultitaskingHebbian,
     SparseDistributedMemory,
     SparseyClassifier,
     SparseyLayer,
@@ -98,6 +99,7 @@ CONTENDERS = [
     Contender("exact storage", exact, exact),
     Contender("Sparsey, one mac", one_mac, form=paired),
     Contender("Sparsey, 9 macs", nine_macs, named_by_codes, form=paired),
+    Contender("multitasking Hebbian", lambda seed: MultitaskingHebbian(SIDE * SIDE, random_state=seed), form=signed),
     Contender("Hopfield, dreaming", lambda seed: HopfieldNetwork(SIDE * SIDE), form=signed),
     Contender("dense associative", lambda seed: DenseAssociativeMemory(SIDE * SIDE), form=signed),
     Contender("modern Hopfield", lambda seed: ModernHopfield(SIDE * SIDE)),
@@ -141,8 +143,8 @@ def measure(
     seen, unseen = ink[:n_items], ink[n_items : 2 * n_items]
     items, others = contender.form(seen), contender.form(unseen)
     warm = contender.make(seed)
-    warm.write(items[:2])
-    warm.read(items[:2])
+    warm.write(items)
+    warm.read(items)
     memory = contender.make(seed)
     start = time.perf_counter()
     memory.write(items)

@@ -243,7 +243,8 @@ class RowLaw:
         -----
         An entry is 0 with probability d, else xi (2k - M) / (M r) with k ~ Binomial(M, (1 + r) / 2) [derived].  Unsupervised
         couplings have a solution with the same amplitude for all examples of a pattern, which obeys the same equations at every
-        M, as long as K M is small against the number of units [derived; checked by simulation].
+        M, as long as K M is small against the number of units [derived; checked by simulation].  With few, very noisy examples
+        at low temperature that solution can be unstable there, and the network goes to another.
 
         Examples
         --------
