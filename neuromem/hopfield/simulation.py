@@ -13,7 +13,7 @@ from neuromem.errors import BackendError, InputError
 from neuromem.hopfield.engines import DYNAMICS, ENGINES, RULES, Classes, Columns, checked_order, choose_engine, first_entries
 from neuromem.hopfield.patterns import spin_states
 from neuromem.hopfield.sweep import run_tasks
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.progress import Progress
 from neuromem.random import generator_for, key_for
 
@@ -22,6 +22,7 @@ STARTS = ("hierarchical", "random")
 N_BATCHES = 20  # of consecutive records, per replica, for error bars
 MOST_TASKS = 64
 LARGEST_COUNT = 1 << 53
+NS_PER_PLACE = {"classes": 100.0, "bits": 20.0, "overlaps": 5.0, "dense": 10.0}  # of a state in one sweep, on one thread
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def run_chains(
     records = (done["states"], done["overlaps"], done["squares"])
     kind = {"bits": "bit_parallel", "classes": "class_serial" if dynamics == "serial" else "class_chains"}
     kernel = kernel_on(backend, kind.get(engine, f"{dynamics}_{engine}"))
-    with kernel_lock():
+    with kernel_threads(NS_PER_PLACE[engine] * start.size * int(sweeps[1])):
         if engine in kind:
             parts = tuple(at[name] for name in ("values", "weights", "own", "counts"))
             tail = (*stream, first_reported, *records)

@@ -9,7 +9,7 @@ from neuromem import validate
 from neuromem.backend import backend_of
 from neuromem.errors import CapacityError, FormatError, InputError
 from neuromem.hopfield.baselines.associative import AssociativeMemory, Settled, blocks, overlaps_with, pack_bits
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState, generator_for
 
@@ -139,8 +139,9 @@ class SparseDistributedMemory(AssociativeMemory):
         found = np.empty((len(items), self.n_locations), np.int32)
         words = pack_bits(items)
         masks = pack_bits(np.ones_like(items) if known is None else known)
-        with kernel_lock():
-            backend_of(items).kernels("hopfield").count_differing_bits(self.locations_, words, masks, found)
+        kernels = backend_of(items).kernels("hopfield")
+        with kernel_threads(float(len(items) * self.locations_.size)):  # a nanosecond a word
+            kernels.count_differing_bits(self.locations_, words, masks, found)
         return found
 
     def _learn(self, items: np.ndarray, targets: np.ndarray | None) -> None:
@@ -149,7 +150,7 @@ class SparseDistributedMemory(AssociativeMemory):
         kernels = backend_of(items).kernels("hopfield")
         for part in blocks(len(items)):
             distances = self._distances(items[part])
-            with kernel_lock():
+            with kernel_threads(float(distances.size + self.counters_.size)):
                 kernels.add_to_counters(distances, radius, signs[part], self.counters_)
 
     def _merge(self, other: Any) -> None:
@@ -169,7 +170,7 @@ class SparseDistributedMemory(AssociativeMemory):
         kernels = backend_of(states).kernels("hopfield")
         for part in blocks(len(states)):
             distances = self._distances(states[part], None if known is None else known[part])
-            with kernel_lock():
+            with kernel_threads(float(distances.size + self.counters_.size)):
                 kernels.sum_counters(distances, radii[part], self.counters_, sums[part], awake[part])
         return sums, awake
 

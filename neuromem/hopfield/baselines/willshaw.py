@@ -9,7 +9,7 @@ from neuromem import validate
 from neuromem.backend import backend_of
 from neuromem.errors import CapacityError, FormatError, InputError
 from neuromem.hopfield.baselines.associative import AssociativeMemory, Settled, blocks, overlaps_with, pack_bits
-from neuromem.parallel import kernel_lock
+from neuromem.parallel import kernel_threads
 from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState
 
@@ -139,8 +139,9 @@ class WillshawMemory(AssociativeMemory):
     def _counts(self, cues: np.ndarray) -> np.ndarray:
         """Links from the active units of each cue to every unit, int32 (n, M)."""
         counts = np.empty((len(cues), len(self.links_)), np.int32)
-        with kernel_lock():
-            backend_of(cues).kernels("hopfield").count_shared_bits(self.links_, pack_bits(cues), counts)
+        kernels = backend_of(cues).kernels("hopfield")
+        with kernel_threads(float(len(cues) * self.links_.size)):  # a nanosecond a word
+            kernels.count_shared_bits(self.links_, pack_bits(cues), counts)
         return counts
 
     def _settle(self, cues: np.ndarray, known: np.ndarray | None) -> Settled:
