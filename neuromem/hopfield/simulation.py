@@ -170,10 +170,10 @@ def run_chains(
         form of ``start``), ``settled`` int64 (n_chains, 2).
     """
     backend = NUMPY if device is None else Backend("cupy", device)
-    n_records = max(0, int(sweeps[1] - sweeps[2])) // int(sweeps[3])
-    shapes = {"overlaps": ((len(start), n_records, n_reported), np.int64), "squares": ((len(start), n_records), np.float64)}
-    shapes["settled"] = ((len(start), 2), np.int64)
-    done = {"states": backend.placed(start)} | {name: backend.xp.zeros(*shape) for name, shape in shapes.items()}
+    records = (len(start), max(0, int(sweeps[1] - sweeps[2])) // int(sweeps[3]))
+    zeros = backend.xp.zeros
+    done = {"states": backend.placed(start), "settled": zeros((len(start), 2), np.int64)}
+    done |= {"overlaps": zeros((*records, n_reported), np.int64), "squares": zeros(records, np.float64)}
     at = layout
     if device is not None:  # all but what travels as single numbers
         at = {name: backend.placed(value) if isinstance(value, np.ndarray) else value for name, value in layout.items()}
@@ -181,13 +181,12 @@ def run_chains(
     common = (scales, settings["metropolis"])
     stream = (key, chains, sweeps)
     order = tuple(settings[name] for name in ("order", "given") if name in settings)
-    records = (done["states"], done["overlaps"], done["squares"])
     kind = {"bits": "bit_parallel", "classes": "class_serial" if dynamics == "serial" else "class_chains"}
     kernel = kernel_on(backend, kind.get(engine, f"{dynamics}_{engine}"))
     with kernel_threads(NS_PER_PLACE[engine] * start.size * int(sweeps[1])):
         if engine in kind:
             parts = tuple(at[name] for name in ("values", "weights", "own", "counts"))
-            tail = (*stream, first_reported, *records)
+            tail = (*stream, first_reported, done["states"], done["overlaps"], done["squares"])
             if engine == "bits":
                 kernel(*parts, at["offsets"], free, *common, *tail)
             elif dynamics == "parallel":
@@ -196,14 +195,14 @@ def run_chains(
                 kernel(*parts, at["n_units"], *common, settings["permuted"], *tail)
         else:
             tables = (at[name] for name in (("links", "rows") if engine == "dense" else ("rows", "weights", "own")))
-            kernel(*tables, *common, *order, *stream, until_stable, first_reported, free, *records, done["settled"])
+            tail = (until_stable, first_reported, free, *(done[n] for n in ("states", "overlaps", "squares", "settled")))
+            kernel(*tables, *common, *order, *stream, *tail)
     return {name: to_host(array) for name, array in done.items()}
 
 
 def device_of(*arguments: Any) -> int | None:
     """The GPU on which some of the arguments live; None where none does."""
-    there = [argument for argument in arguments if is_device_array(argument)]
-    return backend_of(*there).device
+    return backend_of(*(argument for argument in arguments if is_device_array(argument))).device
 
 
 def kernel_on(backend: Backend, name: str) -> Any:
