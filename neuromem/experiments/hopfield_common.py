@@ -60,7 +60,9 @@ def draw_network(n_patterns: int, dilution: float, n_units: int, seed: Sequence[
     return Network(signed[middle:][both > 0], both[both > 0])
 
 
-def run_network(network: Network, beta: Any, sweeps: int, burn_in: int, seed: int, **options: Any) -> Trace:
+def run_network(
+    network: Network, beta: Any, sweeps: int, burn_in: int, seed: int | np.random.SeedSequence, **options: Any
+) -> Trace:
     """Parallel updates of all units, as counts."""
     options = {"record": ("m",), "random_state": seed, **options}
     return simulate_classes(network.rows, network.counts, beta=beta, n_sweeps=sweeps, burn_in=burn_in, **options)

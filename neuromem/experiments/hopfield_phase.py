@@ -49,7 +49,8 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
                     slow = np.zeros(len(relative), bool)
                     for place, start in enumerate((network.counts, network.evened_out)):
                         beta = 1 / ((1 - d) * relative)
-                        trace = run_network(network, beta, sweeps, BURN_IN, seed, start=start)
+                        draws = np.random.SeedSequence([seed, place])  # shared ones would make one run of two that meet
+                        trace = run_network(network, beta, sweeps, BURN_IN, draws, start=start)
                         found, errors = trace.m, errors_of(trace, N_UNITS)
                         ends.append(-np.sort(-abs(found), axis=1))
                         for row in range(len(beta)):
