@@ -13,7 +13,7 @@ from neuromem.experiments.result import Result
 from neuromem.progress import progress_bar
 from neuromem.sparsey.encode import OrientedEdgeEncoder
 
-# Chosen on the last 10,000 training digits, learning from the others; the test digits were not looked at.
+# Chosen on the last 10,000 training digits, learning from the others; docs/sparsey.md says how often the test was scored.
 FINE: dict[str, Any] = dict(
     shape=(28, 28),
     channels=8,

@@ -14,7 +14,7 @@ from neuromem.progress import progress_bar
 from neuromem.sparsey.encode import IdentityEncoder, skeletonize_to
 
 PER_CLASS = 200
-# Chosen on 4,000 other digits of the training set; the test digits were not looked at.
+# Chosen on 4,000 other digits of the training set.
 LAYER: dict[str, Any] = dict(
     shape=(24, 16), receptive_field=(7, 5), stride=(1, 1), n_modules=8, units_per_module=192, saturation_limit=0.35
 )
