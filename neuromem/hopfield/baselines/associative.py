@@ -99,15 +99,15 @@ class AssociativeMemory(Estimator):
 
     def _learn(self, items: np.ndarray, targets: np.ndarray | None) -> None:
         """Add items that were checked."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not learn")
 
     def _settle(self, cues: np.ndarray, known: np.ndarray | None) -> Settled:
         """What cues settle to, units held where ``known``; without it the whole cue is the start."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not recall")
 
     def _familiarity(self, items: np.ndarray) -> np.ndarray:
         """Score of each item as it stands."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} gives no familiarity")
 
     def _value_width(self, width: int) -> int:
         """Width of what a read gives for cues of a width."""
@@ -151,7 +151,7 @@ class AssociativeMemory(Estimator):
 
     def _shapes(self, arrays: dict[str, np.ndarray], scalars: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         """Shapes that the arrays of a saved state must have."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what a saved state holds")
 
     def _draw_entropy(self, random_state: RandomState, needed: bool) -> None:
         """Resolve the seed once; None where nothing is drawn."""
