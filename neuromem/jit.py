@@ -123,7 +123,7 @@ SHIFT32 = np.uint64(32)
 TWO26, TWO_53 = 67108864.0, 2.0**-53
 
 
-@jit(forceinline=True)  # a loop of draws becomes vector code only where the call is gone: 0.2 ns a draw instead of 1.9
+@jit(forceinline=True)  # a loop of draws becomes vector code only where the call is gone, several times as fast
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Ten rounds of Philox4x32: four uint32 from a counter of four and a key of two."""
     x0, x1, x2, x3 = np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)

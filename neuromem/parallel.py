@@ -8,7 +8,7 @@ from typing import Any
 
 WORKQUEUE_LOCK = threading.RLock()
 # Work below this, in nanoseconds on one thread, is done by one: more can save little of it, and where another process keeps a
-# core busy they wait for each other's turn, 8 ms at a time.
+# core busy they wait for each other's turn, for milliseconds.
 SERIAL_BELOW = 500_000
 
 
