@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, errors, hopfield, sparsey
+    from neuromem import baselines, datasets, errors, hopfield, layers, optim, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
+        CallOrderError,
         CapacityError,
         ConvergenceWarning,
         FormatError,
@@ -90,6 +91,7 @@ HOME = {
     **dict.fromkeys(
         (
             "BackendError",
+            "CallOrderError",
             "CapacityError",
             "ConvergenceWarning",
             "FormatError",
@@ -114,11 +116,12 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "errors", "hopfield", "sparsey")
+SUBMODULES = ("baselines", "datasets", "errors", "hopfield", "layers", "optim", "sparsey")
 
 __all__ = [
     "BackendError",
     "BidirectionalAssociativeMemory",
+    "CallOrderError",
     "CapacityError",
     "Completes",
     "ConvergenceWarning",
@@ -164,7 +167,9 @@ __all__ = [
     "errors",
     "get_num_threads",
     "hopfield",
+    "layers",
     "load",
+    "optim",
     "save",
     "set_num_threads",
     "sparsey",

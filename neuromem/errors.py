@@ -21,6 +21,10 @@ class CapacityError(NeuromemError, RuntimeError):
     """The memory is full, empty where it must not be, or too small for the item."""
 
 
+class CallOrderError(NeuromemError, RuntimeError):
+    """A call came before the one that it needs, such as ``backward`` without a ``forward`` before it."""
+
+
 class BackendError(NeuromemError, RuntimeError):
     """Arrays live on different devices, or a device cannot run what is asked."""
 

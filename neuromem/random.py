@@ -26,6 +26,7 @@ STREAMS: dict[str, int] = {
     "hopfield.classes": 13,
     "hopfield.starts": 14,
     "hopfield.hard_locations": 15,
+    "layers.weights": 25,
 }
 
 ROUNDS = 10
