@@ -11,7 +11,7 @@ from neuromem import HOME
 
 ROOT = Path(__file__).parent.parent
 SYSTEMS = sorted(path.parent.name for path in (ROOT / "neuromem").glob("*/registry.py") if path.parent.name != "experiments")
-CORE = {f"neuromem.{name}" for name in ("errors", "random", "validate", "backend", "parallel", "progress", "base", "io")}
+CORE = {f"neuromem.{name}" for name in ("errors", "random", "validate", "backend", "parallel", "progress", "base", "io", "sweep")}
 PUBLIC = {"neuromem", "neuromem.datasets", *(f"neuromem.{system}" for system in SYSTEMS)}
 PUBLIC |= {"neuromem.sparsey.encode"}  # exported by its package
 PUBLIC |= {f"neuromem.{home}" for home in HOME.values()}
@@ -32,12 +32,14 @@ RULES: list[tuple[str, set[str], set[str]]] = [
     ("neuromem.parallel", {"neuromem.validate"}, {"numba"}),
     ("neuromem.kernel_registry", {"neuromem.validate", "neuromem.progress"}, set()),
     ("neuromem.io", {"neuromem.base", "neuromem.errors", "neuromem.validate", "neuromem.__version__"}, set()),
+    ("neuromem.sweep", {"neuromem.errors", "neuromem.progress", "neuromem.__version__"}, set()),
     ("neuromem.base", {"neuromem.errors", "neuromem.backend", "neuromem.io"}, {"sklearn"}),
     ("neuromem.baselines", CORE | {"neuromem.protocols"}, set()),
     ("neuromem.datasets.", {"neuromem.errors", "neuromem.datasets."}, {"pooch", "sklearn"}),
+    ("neuromem.environments.gymnasium_adapter", CORE | {"neuromem.environments."}, {"gymnasium"}),
     (
         "neuromem.experiments.",
-        PUBLIC | {"neuromem.experiments.", "neuromem.progress", "neuromem.sparsey.reference"},
+        PUBLIC | {"neuromem.experiments.", "neuromem.progress", "neuromem.sweep", "neuromem.sparsey.reference"},
         {"sklearn", "matplotlib", "scipy", "cv2", "numba"},
     ),
     (

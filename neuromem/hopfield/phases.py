@@ -12,7 +12,7 @@ from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.hopfield.points import solve_points
 from neuromem.hopfield.row_law import RowLaw
-from neuromem.hopfield.sweep import run_tasks
+from neuromem.sweep import run_tasks
 from neuromem.progress import Progress
 
 PHASES = ("paramagnet", "pure", "hierarchical", "symmetric")

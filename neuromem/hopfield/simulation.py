@@ -12,7 +12,7 @@ from neuromem.backend import NUMPY, Backend, backend_of, is_device_array, to_hos
 from neuromem.errors import BackendError, InputError
 from neuromem.hopfield.engines import DYNAMICS, ENGINES, RULES, Classes, Columns, checked_order, choose_engine, first_entries
 from neuromem.hopfield.patterns import spin_states
-from neuromem.hopfield.sweep import run_tasks
+from neuromem.sweep import run_tasks
 from neuromem.parallel import kernel_threads
 from neuromem.progress import Progress
 from neuromem.random import generator_for, key_for

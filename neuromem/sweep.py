@@ -64,7 +64,7 @@ def run_tasks(
 
     Examples
     --------
-    >>> from neuromem.hopfield.sweep import run_tasks
+    >>> from neuromem.sweep import run_tasks
     >>> run_tasks(one_over, [{"x": 2}, {"x": 4}])
     [{'value': array(0.5)}, {'value': array(0.25)}]
     """

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neuromem.errors import InputError, InputTypeError
-from neuromem.hopfield.sweep import plain, run_tasks
+from neuromem.sweep import plain, run_tasks
 
 SPAWN = multiprocessing.get_context("spawn")
 
