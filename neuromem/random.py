@@ -27,6 +27,9 @@ STREAMS: dict[str, int] = {
     "hopfield.starts": 14,
     "hopfield.hard_locations": 15,
     "layers.weights": 25,
+    "environments.ballet": 30,
+    "retention.items": 40,
+    "retention.probes": 41,
 }
 
 ROUNDS = 10
