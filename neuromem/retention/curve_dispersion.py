@@ -41,7 +41,7 @@ def fit_dispersed(data: CurveData, response: Response) -> CurveFit:
             break
     if rho > DISPERSED:
         warnings.warn(
-            f"the correlation within rows is {rho:.3f}: seeds or items differ, and the pooled curve need not be that of any of them",
+            f"the correlation within rows is {rho:.3f}: rows differ, and the pooled curve need not be that of any of them",
             PrecisionWarning,
             stacklevel=5,
         )

@@ -55,7 +55,7 @@ class Profile:
         return np.where(self.logs, np.log(np.where(self.logs, values, 1)), values)
 
     def fall(self, at: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Root of the fall of twice the log likelihood, or of the rise of the sum of squares, over its allowance; 1 at the end."""
+        """Root of the fall of the likelihood, or of the rise of the sum of squares, over what is allowed; 1 at the end."""
         rows = np.flatnonzero(active)
         which = self.which[rows]
         values = np.where(self.logs[rows], np.exp(np.where(self.logs[rows], at[rows], 0)), at[rows])
