@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, errors, hopfield, layers, optim, sparsey
+    from neuromem import baselines, datasets, environments, errors, hopfield, layers, optim, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -116,7 +116,7 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "errors", "hopfield", "layers", "optim", "sparsey")
+SUBMODULES = ("baselines", "datasets", "environments", "errors", "hopfield", "layers", "optim", "sparsey")
 
 __all__ = [
     "BackendError",
@@ -164,6 +164,7 @@ __all__ = [
     "baselines",
     "capabilities",
     "datasets",
+    "environments",
     "errors",
     "get_num_threads",
     "hopfield",

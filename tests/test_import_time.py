@@ -21,6 +21,7 @@ HEAVY = {
     "tqdm",
     "pooch",
     "pandas",
+    "gymnasium",
 }
 # jit is what imports Numba (which looks for SciPy); kernels are what imports jit
 MAY_COMPILE = {"neuromem.jit"}
