@@ -7,70 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import refuse_device
 from neuromem.base import Estimator
 from neuromem.errors import CallOrderError, FormatError, InputError, InputTypeError
+from neuromem.layers.checks import as_items, real_array
 from neuromem.layers.initialise import variance_scaling
 from neuromem.random import RandomState, generator_for, seed_sequence_of, stream_of
 
 Gradients = dict[str, np.ndarray]
-
-
-def as_items(x: Any, width: int, dtype: Any, *, name: str = "x", owner: str = "this layer", min_axes: int = 1) -> np.ndarray:
-    """Real numbers (..., width) as a C-contiguous array of ``dtype``: the array itself where it is one already.
-
-    NaN and infinity pass; a layer gives them on.
-
-    Parameters
-    ----------
-    x : array-like (..., width)
-    width : int
-    dtype : dtype
-    name, owner : str
-        Words of the message.
-    min_axes : int, default 1
-
-    Returns
-    -------
-    ndarray (..., width)
-
-    Raises
-    ------
-    InputError
-        For another width, or too few axes.
-    InputTypeError
-        For anything but real numbers.
-    BackendError
-        For an array on a GPU.
-
-    Examples
-    --------
-    >>> as_items([[1, 2]], 3, "float32", owner="Dense")
-    Traceback (most recent call last):
-    neuromem.errors.InputError: x has shape (1, 2), (..., 3) was expected by Dense
-    """
-    x = real_array(x, name, owner)
-    if x.ndim < min_axes or x.shape[-1] != width:
-        axes = ", ".join(["..."] + ["n"] * (min_axes - 1) + [str(width)])
-        raise InputError(f"{name} has shape {x.shape}, ({axes}) was expected by {owner}")
-    return np.ascontiguousarray(x, dtype)
-
-
-def real_array(x: Any, name: str, owner: str) -> np.ndarray:
-    """An array of bool, integer or float numbers in the host's memory, of any shape.
-
-    Raises
-    ------
-    InputError, InputTypeError, BackendError
-    """
-    refuse_device(x, name, owner)
-    try:
-        x = np.asarray(x)
-    except ValueError as error:
-        raise InputError(f"{name} is no array: {error}") from None
-    if x.dtype.kind not in "biuf":
-        raise InputTypeError(f"{name} is {x.dtype}, real numbers were expected by {owner}")
-    return x
 
 
 class Layer(Estimator):
@@ -149,7 +92,7 @@ class Layer(Estimator):
         return (np.ascontiguousarray(d_y, self.dtype), *values)
 
     def _items(self, x: Any, width: int, *, name: str = "x", min_axes: int = 1) -> np.ndarray:
-        """See :func:`as_items`."""
+        """See :func:`neuromem.layers.checks.as_items`."""
         return as_items(x, width, self.dtype, name=name, owner=type(self).__name__, min_axes=min_axes)
 
     # ---------------------------------------------------------------- weights
