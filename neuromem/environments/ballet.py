@@ -249,11 +249,8 @@ class Ballet:
             For an index that is no environment's.
         """
         chosen = np.arange(self.n_envs) if indices is None else np.atleast_1d(np.asarray(indices))
-        if (
-            chosen.ndim != 1
-            or chosen.dtype.kind not in "iu"
-            or (chosen.size and not (0 <= chosen.min() <= chosen.max() < self.n_envs))
-        ):
+        inside = (chosen >= 0) & (chosen < self.n_envs) if chosen.dtype.kind in "iu" else np.zeros(1, np.bool_)
+        if chosen.ndim != 1 or not inside.all():
             raise InputError(f"indices are {indices!r}, whole numbers from 0 to {self.n_envs - 1} were expected")
         boards = self.board[chosen].reshape(len(chosen), room.SIDE, room.SIDE)
         return pictures(boards, self.stage[chosen, :, SHAPE:], floats=floats)
@@ -353,7 +350,7 @@ def level_numbers(level: str) -> tuple[int, int]:
 
 
 def drawn_stage(generator: np.random.Generator, n_dancers: int) -> tuple[int, np.ndarray]:
-    """Target and stage of an episode in the original's order of draws: the target, then shuffled places, dances, colours, shapes."""
+    """An episode's target and stage in the original's order of draws: target, shuffled places, dances, colours, shapes."""
     target = int(generator.integers(n_dancers))
     stage = np.zeros((len(dances.PLACES), N_STAGE), np.int8)
     orders = []

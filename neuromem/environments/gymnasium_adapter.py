@@ -57,7 +57,7 @@ def environment_class() -> type:
     except ImportError as error:
         raise MissingDependencyError(f'make: {error}; pip install "neuromem[rl]"') from None
 
-    class BalletEnvironment(gymnasium.Env):  # type: ignore[misc]
+    class BalletEnvironment(gymnasium.Env):
         """One Ballet environment."""
 
         metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
