@@ -51,6 +51,13 @@ CLASSES: dict[str, tuple[str, str]] = {
     "hopfield.WillshawMemory": ("neuromem.hopfield.baselines.willshaw", "WillshawMemory"),
     "hopfield.MultitaskingHebbian": ("neuromem.hopfield.network", "MultitaskingHebbian"),
     "baselines.ExactStore": ("neuromem.baselines", "ExactStore"),
+    "layers.CausalConvolution": ("neuromem.layers.convolution", "CausalConvolution"),
+    "layers.Dense": ("neuromem.layers.dense", "Dense"),
+    "layers.Embedding": ("neuromem.layers.embedding", "Embedding"),
+    "layers.LSTM": ("neuromem.layers.lstm", "LSTM"),
+    "layers.LayerNorm": ("neuromem.layers.norm", "LayerNorm"),
+    "layers.MLP": ("neuromem.layers.mlp", "MLP"),
+    "layers.MultiHeadAttention": ("neuromem.layers.attention", "MultiHeadAttention"),
 }
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from neuromem import validate
 from neuromem.errors import FormatError, InputError, InputTypeError
 
+__all__ = ["SGD", "Adam", "Optimiser", "clip_by_norm"]
+
 
 class Optimiser:
     """What SGD and Adam share: the weights, the check of gradients, the state.
@@ -67,13 +69,14 @@ class Optimiser:
             raise InputError(f"gradients lacks {missing}")
         if extra := [name for name in gradients if name not in self.weights]:
             raise InputError(f"gradients has {extra}, which are no weights of this {type(self).__name__}; take them out first")
+        checked = {}
         for name, weight in self.weights.items():
-            check_gradient(gradients[name], name)
-            if gradients[name].shape != weight.shape:
-                raise InputError(f"gradients[{name!r}] has shape {gradients[name].shape}, {weight.shape} was expected")
+            checked[name] = checked_gradient(gradients[name], name, weight.dtype)
+            if checked[name].shape != weight.shape:
+                raise InputError(f"gradients[{name!r}] has shape {checked[name].shape}, {weight.shape} was expected")
         self.n_steps += 1
         for name, weight in self.weights.items():
-            self._move(weight, gradients[name].astype(weight.dtype, copy=False), *(self.slots[s][name] for s in self._SLOTS))
+            self._move(weight, checked[name], *(self.slots[slot][name] for slot in self._SLOTS))
 
     def _move(self, weight: np.ndarray, gradient: np.ndarray, *slots: np.ndarray) -> None:
         raise NotImplementedError
@@ -226,8 +229,8 @@ class Adam(Optimiser):
         weight -= part
 
 
-def check_gradient(gradient: Any, name: str) -> None:
-    """Raise unless a gradient is an array of finite floats.
+def checked_gradient(gradient: Any, name: str, dtype: Any = None) -> np.ndarray:
+    """An array of finite floats as ``dtype``; None: as it is.
 
     Raises
     ------
@@ -236,8 +239,11 @@ def check_gradient(gradient: Any, name: str) -> None:
     if not isinstance(gradient, np.ndarray) or gradient.dtype.kind != "f":
         kind = gradient.dtype if isinstance(gradient, np.ndarray) else type(gradient).__name__
         raise InputTypeError(f"gradients[{name!r}] is {kind}, an array of floats was expected")
+    with np.errstate(over="ignore"):  # what is too large for the dtype is infinite, and refused
+        gradient = gradient.astype(dtype or gradient.dtype, copy=False)
     if not np.isfinite(gradient).all():
-        raise InputError(f"gradients[{name!r}] contains NaN or infinity (inf); finite numbers were expected")
+        raise InputError(f"gradients[{name!r}] contains NaN or infinity (inf); finite {gradient.dtype} numbers were expected")
+    return gradient
 
 
 def clip_by_norm(gradients: Mapping[str, np.ndarray], maximum: float) -> float:
@@ -268,8 +274,7 @@ def clip_by_norm(gradients: Mapping[str, np.ndarray], maximum: float) -> float:
     """
     maximum = validate.number(maximum, "maximum", low=0, low_open=True)
     for name, gradient in gradients.items():
-        check_gradient(gradient, name)
-        if not gradient.flags.writeable:
+        if not checked_gradient(gradient, name).flags.writeable:
             raise InputError(f"gradients[{name!r}] is read-only, an array that can be changed in place was expected")
     norm = float(np.sqrt(sum(np.square(gradient, dtype=np.float64).sum() for gradient in gradients.values())))
     if norm > maximum:

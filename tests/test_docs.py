@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import neuromem
-from neuromem import datasets, environments, errors, gpu, hopfield, sparsey
+from neuromem import datasets, environments, errors, gpu, hopfield, layers, optim, sparsey
 from neuromem.sparsey import encode
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +60,8 @@ WANTED = [
     *((hopfield, name) for name in hopfield.__all__),
     *((hopfield.baselines, name) for name in hopfield.baselines.__all__),
     *((encode, name) for name in encode.__all__),
+    *((layers, name) for name in layers.__all__),
+    *((optim, name) for name in optim.__all__),
     *((datasets, name) for name in datasets.__all__),
     *((environments, name) for name in environments.__all__),
     *((gpu, name) for name in ("availability", "device_info", "is_available", "require")),

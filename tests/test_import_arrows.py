@@ -12,7 +12,7 @@ from neuromem import HOME
 ROOT = Path(__file__).parent.parent
 SYSTEMS = sorted(path.parent.name for path in (ROOT / "neuromem").glob("*/registry.py") if path.parent.name != "experiments")
 CORE = {f"neuromem.{name}" for name in ("errors", "random", "validate", "backend", "parallel", "progress", "base", "io", "sweep")}
-PUBLIC = {"neuromem", "neuromem.datasets", *(f"neuromem.{system}" for system in SYSTEMS)}
+PUBLIC = {"neuromem", "neuromem.datasets", "neuromem.layers.", "neuromem.optim", *(f"neuromem.{system}" for system in SYSTEMS)}
 PUBLIC |= {"neuromem.sparsey.encode"}  # exported by its package
 PUBLIC |= {f"neuromem.{home}" for home in HOME.values()}
 # Third-party modules: at the top of a file, and inside functions.
@@ -35,6 +35,14 @@ RULES: list[tuple[str, set[str], set[str]]] = [
     ("neuromem.sweep", {"neuromem.errors", "neuromem.progress", "neuromem.__version__"}, set()),
     ("neuromem.base", {"neuromem.errors", "neuromem.backend", "neuromem.io"}, {"sklearn"}),
     ("neuromem.baselines", CORE | {"neuromem.protocols"}, set()),
+    ("neuromem.optim", {"neuromem.errors", "neuromem.validate"}, set()),
+    ("neuromem.layers", {"neuromem.layers."}, set()),
+    (
+        "neuromem.layers.",
+        {f"neuromem.{name}" for name in ("base", "errors", "random", "validate", "backend", "jit", "parallel")}
+        | {"neuromem.layers."},
+        set(),
+    ),
     ("neuromem.datasets.", {"neuromem.errors", "neuromem.datasets."}, {"pooch", "sklearn"}),
     ("neuromem.environments.gymnasium_adapter", CORE | {"neuromem.environments."}, {"gymnasium"}),
     (
@@ -61,7 +69,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
             ),
             (
                 f"neuromem.{system}.",
-                CORE | {"neuromem.protocols", f"neuromem.{system}."},
+                CORE | {"neuromem.protocols", "neuromem.optim", "neuromem.layers.", f"neuromem.{system}."},
                 {"scipy", "cv2", "skimage", "matplotlib", "tqdm"},
             ),
         )
@@ -167,6 +175,11 @@ def test_one_system_never_imports_another():
         ("neuromem.gpu.sparsey", "from neuromem import SparseyMac"),
         ("neuromem.gpu.sparsey", "import neuromem"),
         ("neuromem.validate", "from neuromem import load"),
+        ("neuromem.layers.dense", "from neuromem.sparsey import SparseyMac"),
+        ("neuromem.layers.dense", "def f():\n    import torch"),
+        ("neuromem.layers.dense", "from neuromem import optim"),
+        ("neuromem.optim", "from neuromem.layers import Dense"),
+        ("neuromem.base", "from neuromem.layers import Dense"),
         ("neuromem.gpu", "import cupy"),
         ("neuromem.cli.demo", "import numba"),
         ("neuromem.errors", "import numpy"),
