@@ -13,6 +13,12 @@ def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape).astype(np.float32)
 
 
+def stored(array: np.ndarray) -> np.ndarray:
+    """What a memory holds is read-only to attention."""
+    array.flags.writeable = False
+    return array
+
+
 def topk_example() -> tuple:
     """Equal scores, chunks that are hidden, a query that sees fewer chunks than are kept, and one that sees none."""
     rng = np.random.default_rng(1)
@@ -24,7 +30,7 @@ def topk_example() -> tuple:
     visible[3, :4] = 0
     visible[5] = 0
     index, score = np.zeros((QUERIES, KEPT), np.int32), np.zeros((QUERIES, KEPT), np.float32)
-    return normal(rng, QUERIES, WIDTH), summaries, lane, visible, float(-np.inf), index, score
+    return normal(rng, QUERIES, WIDTH), stored(summaries), lane, visible, float(-np.inf), index, score
 
 
 def forward_example() -> tuple:
@@ -42,9 +48,9 @@ def forward_example() -> tuple:
     lane = np.arange(QUERIES, dtype=np.int32) % LANES
     lengths = rng.integers(1, STEPS + 1, (LANES, CHUNKS)).astype(np.int32)
     lengths[:, 0], lengths[:, 1] = 1, STEPS
-    contents, position = normal(rng, LANES, CHUNKS, STEPS, WIDTH), normal(rng, STEPS, WIDTH)
+    contents, position = stored(normal(rng, LANES, CHUNKS, STEPS, WIDTH)), stored(normal(rng, STEPS, WIDTH))
     p = np.ones((QUERIES, KEPT, HEADS, STEPS), np.float32)
-    return q_tilde, weight, index, lane, lengths, contents, position, p, np.ones_like(q_tilde)
+    return q_tilde, weight, index, lane, stored(lengths), contents, position, p, np.ones_like(q_tilde)
 
 
 def backward_example() -> tuple:
@@ -58,15 +64,14 @@ def backward_example() -> tuple:
 
 
 def scatter_example() -> tuple:
+    from neuromem.hcam.attended import places_by_chunk
     from neuromem.hcam.reference_attention import gather_attend_bwd
 
     backward = backward_example()
     gather_attend_bwd(*backward)
     q_tilde, weight, index, lane, _, contents, _, p, d_y, _, _, d_score = backward
-    chunk = np.where((index >= 0) & (weight != 0), lane[:, None] * CHUNKS + index, LANES * CHUNKS).ravel()
-    order = np.argsort(chunk, kind="stable").astype(np.int32)
-    starts = np.searchsorted(chunk[order], np.arange(LANES * CHUNKS + 1)).astype(np.int32)
-    return order[: starts[-1]], starts, q_tilde, weight, p, d_y, d_score, np.ones_like(contents)
+    order, starts = places_by_chunk(index, weight, lane, LANES, CHUNKS)
+    return order, starts, q_tilde, weight, p, d_y, d_score, np.ones_like(contents)
 
 
 def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...]) -> KernelRow:
