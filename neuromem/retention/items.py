@@ -23,7 +23,8 @@ SLOT_BITS = 32  # of these, the ids that have foils of their own
 FOIL_SLOTS = 64  # ranges of foils for each role; the upper half serves changed components
 MOST_ALTERNATIVES = FOIL_SLOTS // 2
 PURPOSES = {"item": 0, "template": 1, "flip": 2, "position": 3, "change": 64, "changed on": 128, "mask": 192, "values": 256}
-DRAW_NANOSECONDS = 1.0  # roughly, per component
+# Nanoseconds for a component, roughly, on one thread.
+BIT, WORD, NORMAL = 0.1, 0.6, 8.0
 
 
 class ItemSource:
@@ -234,14 +235,14 @@ class ItemSource:
     def words(self, ids: np.ndarray, purpose: int, width: int | None = None) -> np.ndarray:
         """Uniform words, uint32 (n, width)."""
         out = np.empty((len(ids), width or self.n_features), np.uint32)
-        with kernel_threads(out.size * DRAW_NANOSECONDS):
+        with kernel_threads(out.size * WORD):
             NUMPY.kernels("retention").random_words(ids, self.key, purpose, out)
         return out
 
     def bits(self, ids: np.ndarray, purpose: int, low: int = 0, high: int = 1) -> np.ndarray:
         """Two values with equal chance, int8 (n, d)."""
         out = np.empty((len(ids), self.n_features), np.int8)
-        with kernel_threads(out.size * DRAW_NANOSECONDS):
+        with kernel_threads(out.size * BIT):
             NUMPY.kernels("retention").random_bits(ids, self.key, purpose, low, high, out)
         return out
 
@@ -249,7 +250,7 @@ class ItemSource:
 def chosen(ids: np.ndarray, key: np.ndarray, purpose: int, n_chosen: int, width: int) -> np.ndarray:
     """Exactly ``n_chosen`` ones in each row, uint8 (n, width)."""
     out = np.empty((len(ids), width), np.uint8)
-    with kernel_threads(out.size * DRAW_NANOSECONDS):
+    with kernel_threads(out.size * WORD):
         NUMPY.kernels("retention").choose_some(ids, key, purpose, n_chosen, out)
     return out
 
@@ -365,7 +366,7 @@ class Gaussian(ItemSource):
     def draw(self, ids: np.ndarray) -> np.ndarray:
         """Items of checked ids."""
         out = np.empty((len(ids), self.n_features), np.float32)
-        with kernel_threads(5 * out.size * DRAW_NANOSECONDS):
+        with kernel_threads(out.size * NORMAL):
             NUMPY.kernels("retention").normals(ids, self.key, PURPOSES["item"], out)
         return out
 
