@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuromem.environments.ballet import Ballet, BalletStep
-    from neuromem.environments.dances import DANCES, INSTRUCTIONS
+    from neuromem.environments.dances import DANCES, INSTRUCTIONS, MOVES
     from neuromem.environments.gymnasium_adapter import make
 
 # Public name -> module that has it; loaded when first used.
@@ -14,10 +14,11 @@ HOME = {
     "BalletStep": "ballet",
     "DANCES": "dances",
     "INSTRUCTIONS": "dances",
+    "MOVES": "dances",
     "make": "gymnasium_adapter",
 }
 
-__all__ = ["DANCES", "INSTRUCTIONS", "Ballet", "BalletStep", "make"]
+__all__ = ["DANCES", "INSTRUCTIONS", "MOVES", "Ballet", "BalletStep", "make"]
 
 
 def __getattr__(name: str) -> Any:
