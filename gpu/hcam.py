@@ -12,18 +12,13 @@ from neuromem.gpu import launch
 
 __all__ = ["gather_attend_bwd", "gather_attend_fwd", "scatter_contents", "summary_topk"]
 
-ON_HOST = "what it reads is kept on the host, or in a file"
+ON_HOST = "a memory keeps its chunks on the host, or in a file"
 
-CPU_ONLY: dict[str, str] = {
-    "best_chunks": ON_HOST,
-    "best_chunks_pruned": ON_HOST,
-    "best_chunks_refined": ON_HOST,
-    "best_cosines": ON_HOST,
-    "best_steps": ON_HOST,
-    "extend_groups": ON_HOST,
-    "score_known": ON_HOST,
-    "score_steps": ON_HOST,
-}
+READING = "best_chunks", "best_chunks_pruned", "best_chunks_refined", "best_cosines", "best_steps", "extend_groups"
+READING += "score_known", "score_steps"
+WRITING = "append_steps", "append_steps_threaded", "largest_magnitude", "seal_chunks", "summarise_closed", "summarise_open"
+
+CPU_ONLY: dict[str, str] = dict.fromkeys((*READING, *WRITING), ON_HOST)
 
 THREADS = 128  # NM_THREADS of kernels/hcam.cuh, whose blocks have four warps
 WARPS = THREADS // 32
@@ -93,7 +88,7 @@ def summary_topk(
 def attend(kernel: str, inputs: tuple, n_heads: int, outputs: tuple, out_sums: Any) -> None:
     """Run one of the two attention kernels: a block a query, or a block a chunk of a query and then a sum over chunks.
 
-    Both give the same bits.  ``inputs`` are vectors (N, H, D), weights, index, lane, lengths, contents, position and, backward, p.
+    Both give the same bits.  ``inputs``: vectors (N, H, D), weights, index, lane, lengths, contents, position; backward also p.
     """
     vectors, index, contents = inputs[0], inputs[2], inputs[5]
     (n_queries, n_kept), (_, n_chunks, chunk_size, width) = index.shape, contents.shape

@@ -7,6 +7,7 @@ import numpy as np
 from neuromem.kernel_registry import KernelRow
 
 LANES, QUERIES, CHUNKS, STEPS, WIDTH, HEADS, KEPT = 2, 7, 6, 9, 20, 5, 4
+MANY_CHUNKS = 300  # more than a GPU scores in one piece
 
 
 def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -22,15 +23,15 @@ def stored(array: np.ndarray) -> np.ndarray:
 def topk_example() -> tuple:
     """Equal scores, chunks that are hidden, a query that sees fewer chunks than are kept, and one that sees none."""
     rng = np.random.default_rng(1)
-    summaries = normal(rng, LANES, CHUNKS, WIDTH)
-    summaries[:, 4] = summaries[:, 1]
+    q_hat, summaries = normal(rng, QUERIES, WIDTH), normal(rng, LANES, MANY_CHUNKS, WIDTH)
+    summaries[:, 4::100] = q_hat[:LANES, None]  # the best of the first query of each lane
     lane = np.arange(QUERIES, dtype=np.int32) % LANES
-    visible = np.ones((QUERIES, CHUNKS), np.uint8)
-    visible[2, 1:4] = 0
-    visible[3, :4] = 0
+    visible = np.ones((QUERIES, MANY_CHUNKS), np.uint8)
+    visible[2, 1:290] = 0
+    visible[3, 2:] = 0
     visible[5] = 0
     index, score = np.zeros((QUERIES, KEPT), np.int32), np.zeros((QUERIES, KEPT), np.float32)
-    return normal(rng, QUERIES, WIDTH), stored(summaries), lane, visible, float(-np.inf), index, score
+    return q_hat, stored(summaries), lane, visible, float(-np.inf), index, score
 
 
 def forward_example() -> tuple:
