@@ -15,7 +15,6 @@ from neuromem.hcam.attended import (
     INNER,
     SCORE_NS,
     Attended,
-    AttentionInfo,
     by_head,
     heads_of,
     info_of,
@@ -232,9 +231,7 @@ class HCAMAttention(Layer):
 
     # ---------------------------------------------------------------- forward and backward
 
-    def forward(
-        self, q: Any, memory: Any, mask: Any = None, lengths: Any = None, return_info: bool = False
-    ) -> np.ndarray | tuple[np.ndarray, AttentionInfo]:
+    def forward(self, q: Any, memory: Any, mask: Any = None, lengths: Any = None, return_info: bool = False) -> Any:
         """Attend to a memory; what ``backward`` needs is kept.
 
         Parameters
@@ -296,9 +293,7 @@ class HCAMAttention(Layer):
         refuse_changed(attended, self.detach_memory)
         return attention_gradients(self, attended, d_y, summary_is_mean)
 
-    def attend(
-        self, q: Any, memory: Any, mask: Any = None, lengths: Any = None, return_info: bool = False
-    ) -> np.ndarray | tuple[np.ndarray, AttentionInfo]:
+    def attend(self, q: Any, memory: Any, mask: Any = None, lengths: Any = None, return_info: bool = False) -> Any:
         """As :meth:`forward`, but the layer is left as it is: nothing is kept for ``backward``, and threads may share it."""
         y, attended = self._attend(q, memory, mask, lengths)
         return (y, info_of(attended)) if return_info else y
