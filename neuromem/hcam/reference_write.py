@@ -88,6 +88,24 @@ def summarise_open(
             close(lane, slot, n, out_summaries, out_closed, out_fill, out_sums, out_summed)
 
 
+def summarise_closed(
+    contents: np.ndarray,
+    lengths: np.ndarray,
+    capacity: int,
+    start: np.ndarray,
+    stop: np.ndarray,
+    out_sums: np.ndarray,
+    out_summaries: np.ndarray,
+) -> None:
+    """Means of the steps in closed chunks."""
+    for lane in range(len(start)):
+        for number in range(start[lane], stop[lane]):
+            slot = number % capacity
+            n = lengths[lane, slot]
+            out_sums[:] = contents[lane, slot, :n].sum(axis=0, dtype=np.float64)
+            out_summaries[lane, slot] = out_sums / n
+
+
 def seal_chunks(
     contents: np.ndarray,
     summaries: np.ndarray,

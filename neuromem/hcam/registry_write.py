@@ -49,6 +49,12 @@ def summarise_example() -> tuple:
     return (s["contents"], s["opened"], s["fill"].copy(), CAPACITY, np.array([True, True, False]), *outputs)
 
 
+def summarise_closed_example() -> tuple:
+    s = state()
+    start, stop = np.array([0, 0, 3], np.int64), np.array([0, 2, 5], np.int64)
+    return s["contents"], s["lengths"], CAPACITY, start, stop, np.zeros(WIDTH), s["summaries"]
+
+
 def seal_example() -> tuple:
     s = state()
     parts = (s["contents"].view(np.uint32), s["summaries"].view(np.uint32), s["lengths"], s["first_step"], s["episode"])
@@ -73,5 +79,6 @@ ROWS = [
     row("append_steps", append_example, tuple(range(4, 14))),
     row("append_steps_threaded", append_example, tuple(range(4, 14)), "append_steps"),
     row("summarise_open", summarise_example, tuple(range(5, 11))),
+    row("summarise_closed", summarise_closed_example, (5, 6)),
     row("seal_chunks", seal_example, (9,)),
 ]

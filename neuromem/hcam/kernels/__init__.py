@@ -16,6 +16,7 @@ from neuromem.hcam.kernels.write import (
     append_steps_threaded,
     largest_magnitude,
     seal_chunks,
+    summarise_closed,
     summarise_open,
 )
 
@@ -36,5 +37,6 @@ __all__: list[str] = [
     "append_steps_threaded",
     "largest_magnitude",
     "seal_chunks",
+    "summarise_closed",
     "summarise_open",
 ]

@@ -212,6 +212,29 @@ def summarise_open(
 
 
 @jit
+def summarise_closed(contents, lengths, capacity, start, stop, out_sums, out_summaries):
+    """Summaries of closed chunks from their steps, as :func:`append_steps` makes them.
+
+    Parameters
+    ----------
+    contents, lengths, capacity
+        As for :func:`append_steps`.
+    start, stop : int64 (lanes,)
+        The chunks opened as numbers start ... stop - 1 are summarised.
+    out_sums : float64 (D,)
+    out_summaries : as contents, (lanes, M, D)
+    """
+    for lane in range(start.shape[0]):
+        for number in range(start[lane], stop[lane]):
+            slot = number % capacity
+            n = lengths[lane, slot]
+            out_sums[:] = 0.0
+            add_steps(contents[lane, slot], 0, n, out_sums)
+            for d in range(out_sums.shape[0]):
+                out_summaries[lane, slot, d] = out_sums[d] / n
+
+
+@jit
 def word_sum(words, weights):
     """Weighted sum of 32-bit words modulo 2**64; the weights are odd, so no change of one word leaves it as it was."""
     total = ZERO
