@@ -14,11 +14,14 @@ __all__ = ["gather_attend_bwd", "gather_attend_fwd", "scatter_contents", "summar
 
 ON_HOST = "a memory keeps its chunks on the host, or in a file"
 
-READING = "best_chunks", "best_chunks_pruned", "best_chunks_refined", "best_cosines", "best_steps", "extend_groups"
-READING += "score_known", "score_steps"
-WRITING = "append_steps", "append_steps_threaded", "largest_magnitude", "seal_chunks", "summarise_closed", "summarise_open"
-
-CPU_ONLY: dict[str, str] = dict.fromkeys((*READING, *WRITING), ON_HOST)
+CPU_ONLY: dict[str, str] = dict.fromkeys(
+    [
+        *("append_steps", "append_steps_threaded", "largest_magnitude", "seal_chunks", "summarise_closed", "summarise_open"),
+        *("best_chunks", "best_chunks_pruned", "best_chunks_refined", "best_cosines", "best_steps", "extend_groups"),
+        *("score_known", "score_steps"),
+    ],
+    ON_HOST,
+)
 
 THREADS = 128  # NM_THREADS of kernels/hcam.cuh, whose blocks have four warps
 WARPS = THREADS // 32
