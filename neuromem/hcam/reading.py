@@ -246,6 +246,7 @@ def familiarity_of(
 
 
 def checked_chunks(n_chunks: int | None, default: int) -> int:
+    """How many chunks are kept."""
     return default if n_chunks is None else validate.integer(n_chunks, "n_chunks", 1)
 
 
@@ -346,6 +347,7 @@ class RankedSteps:
 
     @classmethod
     def empty(cls, n_cues: int, k: int) -> Self:
+        """Nothing found yet."""
         shape = n_cues, k
         return cls(np.full(shape, -1), np.full(shape, -1, np.int32), np.full(shape, -1, np.int32), np.full(shape, -np.inf))
 

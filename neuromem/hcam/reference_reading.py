@@ -51,12 +51,13 @@ def best_chunks_pruned(
         scores = summaries.astype(float) @ cue
         seen = list(scores[loose])
         out_groups[q] = 0
-        for g in sorted(np.flatnonzero(reach >= 0), key=lambda g: -bounds[g]):
-            if len(seen) >= out_index.shape[1] and bounds[g] < sorted(seen)[-out_index.shape[1]]:
-                break
-            group = np.arange(g * group_size, min((g + 1) * group_size, len(summaries)))
-            seen += list(scores[group[grouped[group] != 0]])
-            out_groups[q] += 1
+        held = sorted(np.flatnonzero(reach >= 0), key=lambda g: -bounds[g])
+        quarter = len(held) // 4
+        for g in held[:quarter] + sorted(held[quarter:]):
+            if len(seen) < out_index.shape[1] or bounds[g] >= sorted(seen)[-out_index.shape[1]]:
+                group = np.arange(g * group_size, min((g + 1) * group_size, len(summaries)))
+                seen += list(scores[group[grouped[group] != 0]])
+                out_groups[q] += 1
 
 
 def extend_groups(

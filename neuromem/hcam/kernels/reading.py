@@ -15,6 +15,9 @@ from neuromem.jit import jit, prange
 SUMS = {"reassoc", "contract"}
 ULP = 2.0**-53
 TASKS = 64  # parts that cues are dealt to; each has scratch of its own
+STRETCH = 128  # scores that are looked at together
+SAMPLED = 8  # one score in so many is looked at first
+LOOSE = 2.0**-22
 TINY = 1e-153  # a sum of squares that underflows hides a root below sqrt(D) times this
 
 
@@ -114,6 +117,24 @@ def best_chunks(cues, summaries, visible, out_index, out_score):
                 found = insert(dot(cues[q], summaries[m]), m, out_index[q], out_score[q], found)
 
 
+@jit
+def any_from(row, bar):
+    """Whether any of a row is not below the bar, NaN included: a count of all, which becomes vector code."""
+    count = 0
+    for m in range(row.shape[0]):
+        count += np.int32(not row[m] < bar)
+    return count > 0
+
+
+@jit
+def below(score, error, known, row):
+    """A bar in the row's dtype that is not above score - error; -inf where that is not known."""
+    bar = score - error
+    if known and -np.inf < bar < np.inf:
+        return row.dtype.type(bar - LOOSE * abs(bar))
+    return row.dtype.type(-np.inf)
+
+
 @jit(parallel=True)
 def best_chunks_refined(approximate, error, cues, summaries, visible, out_index, out_score):
     """As best_chunks, from scores that are known up to an error: only chunks that may be among the best are scored again.
@@ -129,18 +150,22 @@ def best_chunks_refined(approximate, error, cues, summaries, visible, out_index,
         out_index[q] = -1
         out_score[q] = -np.inf
         found = 0
-        for m in range(summaries.shape[0]):
+        row, indices, scores = approximate[q], out_index[q], out_score[q]
+        n_chunks, last = row.shape[0], scores.shape[0] - 1
+        for m in range(0, n_chunks, SAMPLED):  # the n-th best of some is not above the n-th best of all
             if visible[m] != 0:
-                found = insert(np.float64(approximate[q, m]), m, out_index[q], out_score[q], found)
-        least = out_score[q, out_score.shape[1] - 1] - 2.0 * error[q]
-        if found < out_score.shape[1] or not least < np.inf:
-            least = -np.inf
-        out_index[q] = -1
-        out_score[q] = -np.inf
+                found = insert(np.float64(row[m]), m, indices, scores, found)
+        bar = below(scores[last], 2.0 * error[q], found > last, row)
+        indices[:] = -1
+        scores[:] = -np.inf
         found = 0
-        for m in range(summaries.shape[0]):
-            if visible[m] != 0 and not approximate[q, m] < least:
-                found = insert(dot(cues[q], summaries[m]), m, out_index[q], out_score[q], found)
+        for start in range(0, n_chunks, STRETCH):
+            end = min(start + STRETCH, n_chunks)
+            if any_from(row[start:end], bar):
+                for m in range(start, end):
+                    if visible[m] != 0 and not row[m] < bar:
+                        found = insert(dot(cues[q], summaries[m]), m, indices, scores, found)
+                bar = max(bar, below(scores[last], error[q], found > last, row))
 
 
 @jit
@@ -159,11 +184,21 @@ def sift_down(bounds, order, start, end):
     bounds[start], order[start] = bound, group
 
 
+@jit
+def scan_group(cue, summaries, grouped, g, group_size, indices, scores, found):
+    """Offer the members of a group; return how many chunks are kept then."""
+    for m in range(g * group_size, min((g + 1) * group_size, summaries.shape[0])):
+        if grouped[m] != 0:
+            found = insert(dot(cue, summaries[m]), m, indices, scores, found)
+    return found
+
+
 @jit(parallel=True)
 def best_chunks_pruned(cues, summaries, grouped, loose, group_size, centres, reach, out_groups, out_index, out_score):
     """As best_chunks, without the groups whose bound cue . centre + |cue| reach is below the n-th best score so far.
 
-    Groups are visited by descending bound, so the first that fails ends the search.
+    Groups are visited by descending bound, so the first that fails ends the search.  Where many hold out the rest are gone
+    through as they lie in memory, which costs no more than a pass over all.
 
     Parameters
     ----------
@@ -186,6 +221,7 @@ def best_chunks_pruned(cues, summaries, grouped, loose, group_size, centres, rea
     for task in prange(n_tasks):
         bounds = np.empty(reach.shape[0], np.float64)
         order = np.empty(reach.shape[0], np.int32)
+        waiting = np.empty(reach.shape[0], np.float64)  # bounds by group, -inf once it is seen
         for q in range(task, n_cues, n_tasks):
             cue, indices, scores = cues[q], out_index[q], out_score[q]
             indices[:] = -1
@@ -196,23 +232,29 @@ def best_chunks_pruned(cues, summaries, grouped, loose, group_size, centres, rea
             length = np.sqrt(dot(cue, cue)) + width * TINY
             n_open = 0
             for g in range(reach.shape[0]):
+                waiting[g] = -np.inf
                 if reach[g] >= 0.0:
                     bound = dot(cue, centres[g]) + length * reach[g]
-                    bounds[n_open] = bound if bound < np.inf else np.inf  # NaN too
+                    bounds[n_open] = waiting[g] = bound if -np.inf < bound < np.inf else np.inf  # NaN too
                     order[n_open] = g
                     n_open += 1
             for start in range(n_open // 2 - 1, -1, -1):
                 sift_down(bounds, order, start, n_open)
+            most = n_open // 4
             out_groups[q] = 0
-            while n_open > 0 and not (found == scores.shape[0] and bounds[0] < scores[found - 1]):
-                first = order[0] * group_size
+            while n_open > 0 and out_groups[q] < most and not (found == scores.shape[0] and bounds[0] < scores[found - 1]):
+                g = order[0]
                 n_open -= 1
                 bounds[0], order[0] = bounds[n_open], order[n_open]
                 sift_down(bounds, order, 0, n_open)
+                waiting[g] = -np.inf
                 out_groups[q] += 1
-                for m in range(first, min(first + group_size, summaries.shape[0])):
-                    if grouped[m] != 0:
-                        found = insert(dot(cue, summaries[m]), m, indices, scores, found)
+                found = scan_group(cue, summaries, grouped, g, group_size, indices, scores, found)
+            if n_open > 0 and not (found == scores.shape[0] and bounds[0] < scores[found - 1]):
+                for g in range(reach.shape[0]):
+                    if waiting[g] > -np.inf and not (found == scores.shape[0] and waiting[g] < scores[found - 1]):
+                        out_groups[q] += 1
+                        found = scan_group(cue, summaries, grouped, g, group_size, indices, scores, found)
 
 
 @jit
