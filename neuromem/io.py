@@ -50,6 +50,7 @@ CLASSES: dict[str, tuple[str, str]] = {
     "hopfield.SparseDistributedMemory": ("neuromem.hopfield.baselines.sparse_distributed", "SparseDistributedMemory"),
     "hopfield.WillshawMemory": ("neuromem.hopfield.baselines.willshaw", "WillshawMemory"),
     "hopfield.MultitaskingHebbian": ("neuromem.hopfield.network", "MultitaskingHebbian"),
+    "retention.RunCheckpoint": ("neuromem.retention.checkpoint", "RunCheckpoint"),
     "baselines.ExactStore": ("neuromem.baselines", "ExactStore"),
     "layers.CausalConvolution": ("neuromem.layers.convolution", "CausalConvolution"),
     "layers.Dense": ("neuromem.layers.dense", "Dense"),

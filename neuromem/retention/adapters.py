@@ -438,12 +438,17 @@ def empty_answers(error: Exception) -> bool:
 
 def write_batches(memory: Any, source: ItemSource, ids: np.ndarray, batch_size: int, with_targets: bool = False) -> int:
     """Write items in order, with their classes as targets where asked; returns in how many batches."""
-    for start in range(0, len(ids), batch_size):
-        batch = ids[start : start + batch_size]
-        if with_targets:
-            memory.write(source.get(batch), source.classes(batch))
-        else:
-            memory.write(source.get(batch))
+    n_made = max(1, ROWS_READ // batch_size) * batch_size  # items are made in larger blocks than small batches
+    for start in range(0, len(ids), n_made):
+        block = ids[start : start + n_made]
+        items = source.get(block)
+        classes = source.classes(block) if with_targets else None
+        for first in range(0, len(block), batch_size):
+            rows = slice(first, first + batch_size)
+            if classes is None:
+                memory.write(items[rows])
+            else:
+                memory.write(items[rows], classes[rows])
     return -(-len(ids) // batch_size)
 
 

@@ -22,7 +22,17 @@ ROLE_BITS = 40  # ids of one role
 SLOT_BITS = 32  # of these, the ids that have foils of their own
 FOIL_SLOTS = 64  # ranges of foils for each role; the upper half serves changed components
 MOST_ALTERNATIVES = FOIL_SLOTS // 2
-PURPOSES = {"item": 0, "template": 1, "flip": 2, "position": 3, "change": 64, "changed on": 128, "mask": 192, "values": 256}
+PURPOSES = {
+    "item": 0,
+    "template": 1,
+    "flip": 2,
+    "position": 3,
+    "change": 64,
+    "changed on": 128,
+    "mask": 192,
+    "values": 256,
+    "hidden": 320,
+}
 # Nanoseconds for a component, roughly, on one thread.
 BIT, WORD, NORMAL = 0.1, 0.6, 8.0
 

@@ -25,6 +25,7 @@ COLUMNS: dict[str, str] = {
     "measure": TEXT,
     "foil": TEXT,
     "level": REAL,
+    "cue": TEXT,
     "cue_fraction": REAL,
     "exposures": WHOLE,
     "gap": WHOLE,
@@ -85,11 +86,11 @@ class ProbeResult:
     Notes
     -----
     Columns: ``system``, ``probe``, ``condition`` (which of the probe's conditions: "studied", "unstudied", "idle" ...),
-    ``measure`` (what ``value`` is), ``foil`` and its ``level``, ``cue_fraction``, ``exposures``, ``gap``, ``lag_items`` and
-    ``lag_updates`` (items and batches written since), ``seed``, ``n`` trials, ``k`` successes (ties count in part; NaN where
-    the value is no share), ``value`` with its 95 % interval ``ci_lo`` ... ``ci_hi``, ``chance`` (what guessing gives) and
-    ``seconds``.  A whole number that does not apply is -1, a text is empty, a real number is NaN; in files and :meth:`rows`
-    these are empty.
+    ``measure`` (what ``value`` is), ``foil`` and its ``level``, ``cue`` (its kind) and ``cue_fraction``, ``exposures``, ``gap``,
+    ``lag_items`` and ``lag_updates`` (items and batches written since), ``seed``, ``n`` trials, ``k`` successes (ties count in
+    part; NaN where the value is no share), ``value`` with its 95 % interval ``ci_lo`` ... ``ci_hi``, ``chance`` (what guessing
+    gives) and ``seconds``.  A whole number that does not apply is -1, a text is empty, a real number is NaN; in files and
+    :meth:`rows` these are empty.
 
     ``seconds`` differs from run to run, so files leave it out unless asked, and two results are equal whatever it says.
 
@@ -188,7 +189,7 @@ class ProbeResult:
         """
         from neuromem.retention.statistics import mean_interval, wilson_interval
 
-        fixed = ("system", "probe", "condition", "measure", "foil", "level", "cue_fraction")
+        fixed = ("system", "probe", "condition", "measure", "foil", "level", "cue", "cue_fraction")
         for name in {*fixed} - {x}:
             if len(found := np.unique(self.table[name])) > 1:
                 raise InputError(f"rows have several values of {name} ({found.tolist()[:5]}); choose by where({name}=...)")

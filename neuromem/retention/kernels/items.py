@@ -40,19 +40,30 @@ def normal_quantile(p):
     return value if q > 0.0 else -value
 
 
+@jit(forceinline=True)
+def put_bits(word, low, step, out):
+    """The 32 bits of a word as bytes, lowest first; a loop of fixed length without branches, which becomes vector code."""
+    for position in range(LANE_BITS):
+        out[position] = np.int8(low + step * np.int32((word >> np.uint32(position)) & ONE))
+
+
 @jit(parallel=True)
 def random_bits(ids, key, purpose, low, high, out_items):
     """Two values with equal chance: ids int64 (n,), key uint32 (2,), out int8 (n, d)."""
     n, width = out_items.shape
+    first_value, step = np.int32(low), np.int32(high - low)
     for row in prange(n):
         first, second = np.uint64(ids[row]) & LOW, np.uint64(ids[row]) >> SHIFT32
         for block in range((width + BLOCK_BITS - 1) // BLOCK_BITS):
             lanes = philox4x32(first, second, block, purpose, key[0], key[1])
             for lane in range(4):
-                word = lanes[lane]
                 start = block * BLOCK_BITS + lane * LANE_BITS
-                for position in range(start, min(start + LANE_BITS, width)):
-                    out_items[row, position] = high if (word >> np.uint32(position - start)) & ONE else low
+                if start + LANE_BITS <= width:
+                    put_bits(lanes[lane], first_value, step, out_items[row, start : start + LANE_BITS])
+                else:
+                    for position in range(start, width):
+                        bit = (lanes[lane] >> np.uint32(position - start)) & ONE
+                        out_items[row, position] = np.int8(first_value + step * np.int32(bit))
 
 
 @jit(parallel=True)
