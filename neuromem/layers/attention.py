@@ -131,13 +131,13 @@ class MultiHeadAttention(Composite):
         memory = x if itself else self._items(memory, self.dim_memory, name="memory", min_axes=2)
         if memory.shape[:-2] != x.shape[:-2]:
             raise InputError(f"memory has shape {memory.shape}, the leading axes of x, {x.shape[:-2]}, were expected")
-        hidden = self._hidden(mask, x.shape[:-2], x.shape[-2], memory.shape[-2])
+        banded = self.window is not None and self.window < x.shape[-2]
+        hidden = None if banded and mask is None else self._hidden(mask, x.shape[:-2], x.shape[-2], memory.shape[-2])
         lanes = math.prod(x.shape[:-2])
         q, k, v = (
             self.children[name].forward(source).reshape(lanes, source.shape[-2], self.features)
             for name, source in (("query", x), ("key", memory), ("value", memory))
         )
-        banded = self.window is not None and self.window < x.shape[-2]
         if banded:
             q, k, v = self._blocks(q, k, v)
         else:
@@ -156,13 +156,13 @@ class MultiHeadAttention(Composite):
 
     def _hidden(self, mask: Any, leading: tuple[int, ...], n: int, m: int) -> np.ndarray | None:
         """Where a score counts nothing, as it broadcasts to (lanes, heads, n, m); None: nowhere."""
+        if mask is not None and self.window is not None:
+            raise InputError("mask was given, none was expected with a window")
         # a window that all items fit into is causal attention
         hidden = ~np.tri(n, dtype=bool) if self.causal or self.window is not None else None
         if mask is None:
             return hidden
         mask = np.asarray(mask)
-        if self.window is not None:
-            raise InputError("mask was given, none was expected with a window")
         if mask.dtype != np.bool_:
             raise InputTypeError(f"mask is {mask.dtype}, bool was expected")
         try:
