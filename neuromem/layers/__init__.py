@@ -2,7 +2,7 @@
 
 # All at once, and nothing here is heavy: a table of lazy names would take the function vtrace for the module of that name.
 from neuromem.layers.attention import MultiHeadAttention
-from neuromem.layers.base import Composite, Layer
+from neuromem.layers.base import Composite, Layer, prefixed
 from neuromem.layers.convolution import CausalConvolution
 from neuromem.layers.dense import Dense
 from neuromem.layers.embedding import Embedding
@@ -35,6 +35,7 @@ __all__ = [
     "log_softmax",
     "mean_squared_error",
     "policy_gradient_loss",
+    "prefixed",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "truncated_normal",
