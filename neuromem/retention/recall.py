@@ -210,7 +210,7 @@ class RecallSet:
             chance = float(np.mean(self.chances[name])) if self.chances[name] is not None else None
             label = self.label(name)
             if name in ("exact", "identification"):
-                row = share(label, float(value.sum()), len(value), chance)  # type: ignore[arg-type]
+                row = share(label, float(value.sum()), len(value), chance)
             elif isinstance(value, float):
                 row = {"measure": label, "n": len(recalled), "value": value, "chance": chance}
             else:

@@ -57,10 +57,10 @@ class RecognitionSet:
         return [forced_choice(scores, foil_scores) for foil_scores in per_foil]
 
 
-def share(measure: str, k: float, n: int, chance: float) -> dict[str, Any]:
+def share(measure: str, k: float, n: int, chance: float | None) -> dict[str, Any]:
     """Columns of a share of successes."""
     low, high = wilson_interval(k, n)
-    return {"measure": measure, "n": n, "k": k, "value": k / n, "ci_lo": low, "ci_hi": high, "chance": chance}
+    return {"measure": measure, "n": n, "k": k, "value": k / n, "ci_lo": float(low), "ci_hi": float(high), "chance": chance}
 
 
 def choice_rows(choice: Choice, n_alternatives: int) -> list[dict[str, Any]]:
@@ -84,8 +84,8 @@ def pooled_rows(scores: np.ndarray, foil_scores: np.ndarray) -> list[dict[str, A
     rows.append({"measure": "z_roc_slope", "n": n, "value": None if np.isnan(slope) else slope})
     if n >= 2:
         found = yes_no(scores, foils)
-        rows.append(share("hit_rate", found.hits, found.n_studied, None))  # type: ignore[arg-type]
-        rows.append(share("false_alarm_rate", found.false_alarms, found.n_new, None))  # type: ignore[arg-type]
+        rows.append(share("hit_rate", found.hits, found.n_studied, None))
+        rows.append(share("false_alarm_rate", found.false_alarms, found.n_new, None))
     return rows
 
 
