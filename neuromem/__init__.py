@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, environments, errors, hopfield, layers, optim, sparsey
+    from neuromem import baselines, datasets, environments, errors, hcam, hopfield, layers, optim, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         UnknownKeyError,
         UnsupportedCodecError,
     )
+    from neuromem.hcam import ChunkMemory, HCAMAttention, HCAMBlock, HCAMEncoderLayer
     from neuromem.hopfield import MultitaskingHebbian
     from neuromem.hopfield.baselines import (
         BidirectionalAssociativeMemory,
@@ -74,6 +75,7 @@ HOME = {
         ),
         "hopfield.baselines",
     ),
+    **dict.fromkeys(("ChunkMemory", "HCAMAttention", "HCAMBlock", "HCAMEncoderLayer"), "hcam"),
     "MultitaskingHebbian": "hopfield",
     "MultiScaleSparseyClassifier": "sparsey",
     "SparseyClassifier": "sparsey",
@@ -116,19 +118,23 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "environments", "errors", "hopfield", "layers", "optim", "sparsey")
+SUBMODULES = ("baselines", "datasets", "environments", "errors", "hcam", "hopfield", "layers", "optim", "sparsey")
 
 __all__ = [
     "BackendError",
     "BidirectionalAssociativeMemory",
     "CallOrderError",
     "CapacityError",
+    "ChunkMemory",
     "Completes",
     "ConvergenceWarning",
     "DenseAssociativeMemory",
     "ExactStore",
     "Forgets",
     "FormatError",
+    "HCAMAttention",
+    "HCAMBlock",
+    "HCAMEncoderLayer",
     "HopfieldNetwork",
     "InputError",
     "InputTypeError",
@@ -167,6 +173,7 @@ __all__ = [
     "environments",
     "errors",
     "get_num_threads",
+    "hcam",
     "hopfield",
     "layers",
     "load",

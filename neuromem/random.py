@@ -26,6 +26,7 @@ STREAMS: dict[str, int] = {
     "hopfield.classes": 13,
     "hopfield.starts": 14,
     "hopfield.hard_locations": 15,
+    "hcam.weights": 20,
     "layers.weights": 25,
     "environments.ballet": 30,
     "retention.items": 40,

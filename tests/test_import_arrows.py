@@ -33,6 +33,8 @@ RULES: list[tuple[str, set[str], set[str]]] = [
     ("neuromem.kernel_registry", {"neuromem.validate", "neuromem.progress"}, set()),
     ("neuromem.io", {"neuromem.base", "neuromem.errors", "neuromem.validate", "neuromem.__version__"}, set()),
     ("neuromem.sweep", {"neuromem.errors", "neuromem.progress", "neuromem.__version__"}, set()),
+    ("neuromem.column_files", {"neuromem.errors", "neuromem.io"}, set()),
+    ("neuromem.column_store", {"neuromem.column_files", "neuromem.errors", "neuromem.validate"}, set()),
     ("neuromem.base", {"neuromem.errors", "neuromem.backend", "neuromem.io"}, {"sklearn"}),
     ("neuromem.baselines", CORE | {"neuromem.protocols"}, set()),
     ("neuromem.optim", {"neuromem.errors", "neuromem.validate"}, set()),
@@ -69,7 +71,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
             ),
             (
                 f"neuromem.{system}.",
-                CORE | {"neuromem.protocols", "neuromem.optim", "neuromem.layers.", f"neuromem.{system}."},
+                CORE | {"neuromem.protocols", "neuromem.optim", "neuromem.layers.", "neuromem.column_store", f"neuromem.{system}."},
                 {"scipy", "cv2", "skimage", "matplotlib", "tqdm"},
             ),
         )

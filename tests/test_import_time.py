@@ -70,13 +70,15 @@ def test_kernel_module_brings_in_only_numba(module):
 
 def test_constructing_a_class_brings_in_nothing_heavy():
     code = """
+import inspect
 import neuromem
 from neuromem.sparsey import LabelField, encode
 from neuromem.base import Estimator
 for name in neuromem.__all__:
     found = getattr(neuromem, name)
     if isinstance(found, type) and issubclass(found, Estimator):
-        repr(found())
+        needed = [p for p in inspect.signature(found).parameters.values() if p.default is p.empty]
+        repr(found(*[8 for _ in needed]))
 repr(LabelField(4, 8, 16, 10))
 for name in ("IdentityEncoder", "OrientedEdgeEncoder", "SkeletonEncoder", "ThermometerEncoder"):
     repr(getattr(encode, name)())

@@ -10,6 +10,7 @@ import neuromem
 from neuromem import (
     BackendError,
     BidirectionalAssociativeMemory,
+    ChunkMemory,
     DenseAssociativeMemory,
     ExactStore,
     HopfieldNetwork,
@@ -48,6 +49,8 @@ MEMORIES = {
     "bidirectional, correlation": lambda: BidirectionalAssociativeMemory(WIDTH, "correlation"),
     "willshaw": lambda: WillshawMemory(WIDTH),
     "sparse distributed": lambda: SparseDistributedMemory(WIDTH, 500, max_steps=1, random_state=0),
+    "chunks": lambda: ChunkMemory(WIDTH, 8, 100),
+    "chunks, open, ring": lambda: ChunkMemory(WIDTH, 4, 12, include_open=True, dtype="float64"),
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }

@@ -4,16 +4,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuromem.hcam.attended import AttentionInfo
+    from neuromem.hcam.attention import HCAMAttention
+    from neuromem.hcam.block import HCAMBlock, HCAMEncoderLayer
     from neuromem.hcam.chunk_memory import ChunkMemory
     from neuromem.hcam.chunk_view import ChunkView
+    from neuromem.hcam.sequence import causal_chunk_mask, sequence_chunks
 
 # Public name -> module that has it; loaded when first used.
 HOME = {
+    "AttentionInfo": "attended",
     "ChunkMemory": "chunk_memory",
     "ChunkView": "chunk_view",
+    "HCAMAttention": "attention",
+    **dict.fromkeys(("HCAMBlock", "HCAMEncoderLayer"), "block"),
+    **dict.fromkeys(("causal_chunk_mask", "sequence_chunks"), "sequence"),
 }
 
-__all__ = ["ChunkMemory", "ChunkView"]
+__all__ = [
+    "AttentionInfo",
+    "ChunkMemory",
+    "ChunkView",
+    "HCAMAttention",
+    "HCAMBlock",
+    "HCAMEncoderLayer",
+    "causal_chunk_mask",
+    "sequence_chunks",
+]
 
 
 def __getattr__(name: str) -> Any:
