@@ -214,8 +214,8 @@ class Adam(Optimiser):
 
     def _move(self, weight: np.ndarray, gradient: np.ndarray, *slots: np.ndarray) -> None:
         first, second = slots
+        part = np.multiply(gradient, 1.0 - self.beta1, out=np.empty_like(weight))
         first *= self.beta1
-        part = gradient * (1.0 - self.beta1)
         first += part
         second *= self.beta2
         np.multiply(gradient, gradient, out=part)

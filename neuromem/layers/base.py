@@ -76,7 +76,7 @@ class Layer(Estimator):
         """Remember the shape of the result ``y``, and what ``backward`` needs of this ``forward``."""
         self._for_backward = (y.shape, values)
 
-    def _kept(self, d_y: Any) -> tuple[Any, ...]:
+    def _kept(self, d_y: Any, name: str = "d_y") -> tuple[Any, ...]:
         """The gradient of the result, checked, and what the last ``forward`` kept, which is gone then.
 
         A bad ``d_y`` raises before that, so that ``backward`` can be called again.
@@ -85,9 +85,9 @@ class Layer(Estimator):
         if self._for_backward is None:
             raise CallOrderError(f"{owner}.backward was called without a forward before it; each forward allows one backward")
         shape, values = self._for_backward
-        d_y = real_array(d_y, "d_y", owner)
+        d_y = real_array(d_y, name, owner)
         if d_y.shape != shape:
-            raise InputError(f"d_y has shape {d_y.shape}, {shape}, that of the result of {owner}.forward, was expected")
+            raise InputError(f"{name} has shape {d_y.shape}, {shape}, that of the result of {owner}.forward, was expected")
         self._for_backward = None
         return (np.ascontiguousarray(d_y, self.dtype), *values)
 

@@ -4,11 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from neuromem.backend import refuse_device
+from neuromem.backend import array_module, is_device_array, refuse_device
 from neuromem.errors import InputError, InputTypeError
 
 
-def as_items(x: Any, width: int, dtype: Any, *, name: str = "x", owner: str = "this layer", min_axes: int = 1) -> np.ndarray:
+def as_items(
+    x: Any,
+    width: int,
+    dtype: Any,
+    *,
+    name: str = "x",
+    owner: str = "this layer",
+    min_axes: int = 1,
+    on_device: bool = False,
+) -> np.ndarray:
     """Real numbers (..., width) as a C-contiguous array of ``dtype``: the array itself where it is one already.
 
     NaN and infinity pass; a layer gives them on.
@@ -21,6 +30,8 @@ def as_items(x: Any, width: int, dtype: Any, *, name: str = "x", owner: str = "t
     name, owner : str
         Words of the message.
     min_axes : int, default 1
+    on_device : bool, default False
+        Whether an array may lie on a GPU, where it stays.
 
     Returns
     -------
@@ -33,7 +44,7 @@ def as_items(x: Any, width: int, dtype: Any, *, name: str = "x", owner: str = "t
     InputTypeError
         For anything but real numbers.
     BackendError
-        For an array on a GPU.
+        For an array on a GPU, unless it may lie there.
 
     Examples
     --------
@@ -41,23 +52,25 @@ def as_items(x: Any, width: int, dtype: Any, *, name: str = "x", owner: str = "t
     Traceback (most recent call last):
     neuromem.errors.InputError: x has shape (1, 2), (..., 3) was expected by Dense
     """
-    x = real_array(x, name, owner)
+    x = real_array(x, name, owner, on_device)
     if x.ndim < min_axes or x.shape[-1] != width:
         axes = ", ".join(["..."] + ["n"] * (min_axes - 1) + [str(width)])
         raise InputError(f"{name} has shape {x.shape}, ({axes}) was expected by {owner}")
-    return np.ascontiguousarray(x, dtype)
+    contiguous: np.ndarray = array_module(x).ascontiguousarray(x, dtype)
+    return contiguous
 
 
-def real_array(x: Any, name: str, owner: str) -> np.ndarray:
-    """An array of bool, integer or float numbers in the host's memory, of any shape.
+def real_array(x: Any, name: str, owner: str, on_device: bool = False) -> np.ndarray:
+    """An array of bool, integer or float numbers, of any shape; in the host's memory unless it may lie on a GPU.
 
     Raises
     ------
     InputError, InputTypeError, BackendError
     """
-    refuse_device(x, name, owner)
+    if not on_device:
+        refuse_device(x, name, owner)
     try:
-        x = np.asarray(x)
+        x = x if is_device_array(x) else np.asarray(x)
     except ValueError as error:
         raise InputError(f"{name} is no array: {error}") from None
     if x.dtype.kind not in "biuf":

@@ -100,7 +100,7 @@ class LSTM(Layer):
         """
         x = self._items(x, self.n_in, min_axes=2)
         leading, n_steps, n = x.shape[:-2], x.shape[-2], self.n_hidden
-        h_before, c_before = self._first_state(state, leading)
+        h_before, c_before = self._pair(state, leading, "state")
         keeps = self._keeps(restart, leading, n_steps)
         # steps first, so that each is one block of memory
         inputs = np.ascontiguousarray(x.reshape(math.prod(leading), n_steps, self.n_in).swapaxes(0, 1))
@@ -134,15 +134,16 @@ class LSTM(Layer):
         self._keep(y, x.shape, inputs, gates, earlier, cells, tanh_c, keeps)
         return y, (h[-1].reshape(*leading, n).copy(), c[-1].reshape(*leading, n).copy())
 
-    def _first_state(self, state: Any, leading: tuple[int, ...]) -> tuple[Any, Any]:
+    def _pair(self, state: Any, leading: tuple[int, ...], name: str) -> tuple[Any, Any]:
+        """What belongs to h and to c, (lanes, n_hidden) each; 0 for None."""
         if state is None:
             return 0, 0
         if not isinstance(state, (tuple, list)) or len(state) != 2:
-            raise InputTypeError(f"state is a {type(state).__name__}, the pair (h, c) was expected")
-        parts = [self._items(part, self.n_hidden, name=f"state[{i}]") for i, part in enumerate(state)]
+            raise InputTypeError(f"{name} is a {type(state).__name__}, the pair (h, c) was expected")
+        parts = [self._items(part, self.n_hidden, name=f"{name}[{i}]") for i, part in enumerate(state)]
         for i, part in enumerate(parts):
             if part.shape != (*leading, self.n_hidden):
-                raise InputError(f"state[{i}] has shape {part.shape}, {(*leading, self.n_hidden)} was expected")
+                raise InputError(f"{name}[{i}] has shape {part.shape}, {(*leading, self.n_hidden)} was expected")
         return parts[0].reshape(-1, self.n_hidden), parts[1].reshape(-1, self.n_hidden)
 
     def _keeps(self, restart: Any, leading: tuple[int, ...], n_steps: int) -> np.ndarray | None:
@@ -179,8 +180,8 @@ class LSTM(Layer):
             If ``d_h`` has not the shape of the result.
         """
         n = self.n_hidden
-        d_next, d_c = self._first_state(d_state, np.shape(d_h)[:-2])
-        d_h, shape, inputs, gates, earlier, cells, tanh_c, keeps = self._kept(d_h)
+        d_next, d_c = self._pair(d_state, np.shape(d_h)[:-2], "d_state")
+        d_h, shape, inputs, gates, earlier, cells, tanh_c, keeps = self._kept(d_h, "d_h")
         n_steps, lanes = inputs.shape[:2]
         d_steps = np.array(d_h.reshape(lanes, n_steps, n).swapaxes(0, 1), order="C")  # a copy, which is added to
         d_z = np.empty_like(gates)
