@@ -271,12 +271,13 @@ def blocks(n_items: int, numbers_per_item: int) -> list[slice]:
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Over each row, which descends; -inf gets 0."""
-    weights = np.zeros_like(scores)
+    weights: np.ndarray = np.zeros_like(scores)
     top = np.broadcast_to(scores[:, :1], scores.shape)
     np.exp(np.subtract(scores, top, out=weights, where=scores < top), out=weights)  # exp(0) where it is the largest
     weights[scores == -np.inf] = 0
     total = weights.sum(axis=1, keepdims=True)
-    return np.divide(weights, total, out=weights, where=total > 0)
+    np.divide(weights, total, out=weights, where=total > 0)
+    return weights
 
 
 def kept_chunks(
