@@ -179,6 +179,7 @@ def complete_steps(
     n_chunks = checked_chunks(n_chunks, N_CHUNKS)
     lane = validate.integer(lane, "lane", 0, view.n_lanes - 1)
     cues = checked_items(cues, view, "cues")
+    refuse_device(known, "known", OWNER)
     known = validate.feature_mask(known, *cues.shape)
     seen = Lane.of(view, lane)
     given = np.where(known, cues, 0)
