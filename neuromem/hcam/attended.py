@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neuromem.backend import array_module, is_device_array
 from neuromem.errors import CallOrderError
 from neuromem.hcam.chunk_view import ChunkView
 
@@ -66,18 +67,31 @@ def by_head(rows: np.ndarray) -> np.ndarray:
 
 def heads_of(weight: np.ndarray, n_heads: int) -> np.ndarray:
     """A projection (D, F) seen as (H, D, d)."""
-    return by_head(weight.reshape(len(weight), n_heads, -1))
+    return by_head(weight.reshape(len(weight), n_heads, weight.shape[1] // n_heads))
 
 
 def from_heads(per_head: np.ndarray) -> np.ndarray:
     """(H, D, d) as (D, F)."""
-    return np.ascontiguousarray(by_head(per_head)).reshape(per_head.shape[1], -1)
+    joined: np.ndarray = array_module(per_head).ascontiguousarray(by_head(per_head)).reshape(per_head.shape[1], -1)
+    return joined
+
+
+def times_heads(rows: np.ndarray, projections: np.ndarray) -> np.ndarray:
+    """Rows (N, H, a) times projections (H, a, b), each head by its own: (N, H, b), C-contiguous."""
+    out: np.ndarray = array_module(rows).empty((len(rows), len(projections), projections.shape[2]), rows.dtype)
+    if is_device_array(rows):  # CuPy multiplies into contiguous arrays only
+        out[...] = by_head(by_head(rows) @ projections)
+    else:
+        np.matmul(by_head(rows), projections, out=by_head(out))
+    return out
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
     """A C-contiguous array that cannot be written to: one kind of argument for memory and for files on disk."""
-    seen = np.ascontiguousarray(array).view()
-    seen.flags.writeable = False
+    seen: np.ndarray = array_module(array).ascontiguousarray(array)
+    if not is_device_array(seen):
+        seen = seen.view()
+        seen.flags.writeable = False
     return seen
 
 
@@ -85,23 +99,26 @@ def places_by_chunk(
     index: np.ndarray, weight: np.ndarray, lane: np.ndarray, n_lanes: int, n_chunks: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places n * k + i that read each chunk of each lane, and where each chunk's begin; int32."""
-    n_all = n_lanes * n_chunks
-    chunk = np.where((index >= 0) & (weight != 0), lane[:, None] * n_chunks + index, n_all).ravel()
-    order = np.argsort(chunk, kind="stable").astype(np.int32)
-    starts = np.searchsorted(chunk[order], np.arange(n_all + 1)).astype(np.int32)
-    return order[: starts[-1]], starts
+    xp, n_all = array_module(index), n_lanes * n_chunks
+    chunk = xp.where((index >= 0) & (weight != 0), lane[:, None] * n_chunks + index, n_all).ravel()
+    order = xp.argsort(chunk, kind="stable").astype(np.int32)  # places that read none come last, beyond the last start
+    return order, xp.searchsorted(chunk[order], xp.arange(n_all + 1)).astype(np.int32)
 
 
 def stamp_of(view: ChunkView, lane: np.ndarray, index: np.ndarray) -> np.ndarray:
     """First step and length of each kept chunk: they change when it is written to."""
-    if not index.size:
-        return np.zeros((2, *index.shape), np.int64)
-    place = lane[:, None], np.maximum(index, 0)
-    return np.where(index >= 0, np.stack([view.first_step[place], view.lengths[place]]), -1)
+    xp = array_module(index)
+    stamp: np.ndarray = xp.zeros((2, *index.shape), np.int64)
+    if index.size:
+        place = lane[:, None], xp.maximum(index, 0)
+        stamp[0], stamp[1] = xp.where(index >= 0, view.first_step[place], -1), xp.where(index >= 0, view.lengths[place], -1)
+    return stamp
 
 
 def refuse_changed(s: Attended, detached: bool) -> None:
     """Raise CallOrderError where gradients would be those of other contents than ``forward`` saw."""
+    if is_device_array(s.x):  # no memory writes to arrays there
+        return
     now = s.memory.view() if not isinstance(s.memory, (tuple, list, ChunkView)) else s.view
     if now.version != s.view.version and not detached:
         raise CallOrderError(
@@ -115,10 +132,11 @@ def refuse_changed(s: Attended, detached: bool) -> None:
 def info_of(s: Attended) -> AttentionInfo:
     """Where attention went, by lane and query."""
     lanes, queries = s.shape[:2]
+    kept = (lanes, queries, s.index.shape[1])
     step_weight = s.weight[:, :, None, None] * s.p
     return AttentionInfo(
-        s.index.astype(np.int64).reshape(lanes, queries, -1),
-        s.weight.reshape(lanes, queries, -1),
+        s.index.astype(np.int64).reshape(kept),
+        s.weight.reshape(kept),
         step_weight.reshape(lanes, queries, *s.p.shape[1:]),
-        s.stamp[0].reshape(lanes, queries, -1),
+        s.stamp[0].reshape(kept),
     )

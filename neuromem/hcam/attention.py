@@ -329,7 +329,7 @@ class HCAMAttention(Layer):
         query = x @ weights[f"{INNER}query.w"]
         if self.attention_bias:
             query += weights[f"{INNER}query.b"]
-        query = query.reshape(n, heads, -1)
+        query = query.reshape(n, heads, self.features // heads)
         q_tilde = np.empty((n, heads, width), self.dtype)
         np.matmul(by_head(query), heads_of(weights[f"{INNER}key.w"], heads).transpose(0, 2, 1), out=by_head(q_tilde))
         q_tilde *= 1 / math.sqrt(self.features // heads)
@@ -414,7 +414,7 @@ class HCAMAttention(Layer):
             if mask.shape != shape:
                 raise InputError(f"mask has shape {mask.shape}, {shape} (lanes, queries, chunks) was expected")
             shown = shown & mask
-        return np.ascontiguousarray(shown).view(np.uint8).reshape(-1, view.n_slots)
+        return np.ascontiguousarray(shown).view(np.uint8).reshape(view.n_lanes * n_queries, view.n_slots)
 
     def _chunk_weights(
         self, view: ChunkView, q_hat: np.ndarray, visible: np.ndarray, index: np.ndarray, score: np.ndarray
@@ -427,7 +427,7 @@ class HCAMAttention(Layer):
             total = weight.sum(axis=1, keepdims=True)
             return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0), None
         with np.errstate(invalid="ignore", over="ignore"):  # chunks that are hidden may hold anything
-            per_lane = q_hat.reshape(view.n_lanes, -1, self.dim_memory)
+            per_lane = q_hat.reshape(view.n_lanes, len(q_hat) // max(view.n_lanes, 1), self.dim_memory)
             scores = np.matmul(per_lane, view.summaries.transpose(0, 2, 1)).reshape(visible.shape)
         scores[visible == 0] = self._masked_score
         scores[np.isnan(scores)] = -math.inf

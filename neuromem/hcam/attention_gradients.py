@@ -67,7 +67,7 @@ def attention_gradients(
     gradients = {name: found[name] for name in weights}
     if not layer.detach_memory:
         gradients |= d_memory(s, d_kept, d_all, d_sum, d_score, summary_is_mean)
-    return d_x.reshape(*s.shape[:2], -1), gradients
+    return d_x.reshape(*s.shape[:2], layer.dim_query), gradients
 
 
 def d_chunk_scores(s: Attended, d_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -89,7 +89,7 @@ def d_queries_of_scores(s: Attended, d_kept: np.ndarray, d_all: np.ndarray | Non
     kept[s.index < 0] = 0  # no chunk: what lies at index 0 may be anything
     d_q_hat: np.ndarray = np.matmul(d_kept[:, None], kept)[:, 0]
     if d_all is not None:
-        per_lane = d_all.reshape(len(summaries), -1, summaries.shape[1])
+        per_lane = d_all.reshape(*s.shape[:2], summaries.shape[1])
         d_q_hat += np.matmul(per_lane, np.nan_to_num(summaries, nan=0.0)).reshape(d_q_hat.shape)
     return d_q_hat
 
@@ -102,8 +102,8 @@ def d_memory(
     d_scores = np.zeros(s.visible.shape, s.x.dtype) if d_all is None else d_all
     row, place = np.nonzero(s.index >= 0)
     d_scores[row, s.index[row, place]] += d_kept[row, place]
-    per_lane = d_scores.reshape(n_lanes, -1, n_chunks).transpose(0, 2, 1)
-    d_summaries = np.matmul(per_lane, s.q_hat.reshape(n_lanes, -1, width))
+    per_lane = d_scores.reshape(*s.shape[:2], n_chunks).transpose(0, 2, 1)
+    d_summaries = np.matmul(per_lane, s.q_hat.reshape(*s.shape[:2], width))
     d_contents = np.empty(s.view.contents.shape, s.x.dtype)
     order, starts = places_by_chunk(s.index, s.weight, s.lane, n_lanes, n_chunks)
     with kernel_threads(ATTEND_NS * s.p.size * width):
