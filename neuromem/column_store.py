@@ -351,10 +351,14 @@ class ColumnStore:
             raise StoreError(f"{self.path}: is {'closed' if self.closed else 'open for reading only'}")
 
     def close(self) -> None:
-        """Give back what is allocated beyond the committed rows, and the lock.  Arrays given out stay readable."""
+        """Give back what is allocated beyond the committed rows, and the lock.  Arrays given out stay readable.
+
+        Both records say the same then, so that either may be lost.
+        """
         if self.closed:
             return
         if not self.read_only:
+            self.commit(self.n_rows, self.state)
             for name in self.columns:
                 os.ftruncate(self.descriptors[f"{name}.col"], self.n_rows * self.row_bytes[name])
                 if self.durable:
