@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neuromem import baselines, datasets, environments, errors, hcam, hopfield, layers, optim, sparsey
+    from neuromem import baselines, datasets, environments, errors, hcam, hopfield, layers, optim, retention, sparsey
     from neuromem.baselines import ExactStore
     from neuromem.errors import (
         BackendError,
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Recognizes,
         capabilities,
     )
+    from neuromem.retention import ProbeResult, adapt, recall_probe, recognition_probe, retention_curve
     from neuromem.sparsey import MultiScaleSparseyClassifier, SparseyClassifier, SparseyLayer, SparseyMac
 
 # Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
@@ -81,6 +82,7 @@ HOME = {
     "SparseyClassifier": "sparsey",
     "SparseyLayer": "sparsey",
     "SparseyMac": "sparsey",
+    **dict.fromkeys(("ProbeResult", "adapt", "recall_probe", "recognition_probe", "retention_curve"), "retention"),
     "load": "io",
     "save": "io",
     "warmup": "kernel_registry",
@@ -118,7 +120,7 @@ HOME = {
         "errors",
     ),
 }
-SUBMODULES = ("baselines", "datasets", "environments", "errors", "hcam", "hopfield", "layers", "optim", "sparsey")
+SUBMODULES = ("baselines", "datasets", "environments", "errors", "hcam", "hopfield", "layers", "optim", "retention", "sparsey")
 
 __all__ = [
     "BackendError",
@@ -152,6 +154,7 @@ __all__ = [
     "PrecisionWarning",
     "Predicts",
     "ProbeMutatedMemoryError",
+    "ProbeResult",
     "Recall",
     "Recognizes",
     "SaturationWarning",
@@ -167,6 +170,7 @@ __all__ = [
     "UnsupportedCodecError",
     "WillshawMemory",
     "__version__",
+    "adapt",
     "baselines",
     "capabilities",
     "datasets",
@@ -178,6 +182,10 @@ __all__ = [
     "layers",
     "load",
     "optim",
+    "recall_probe",
+    "recognition_probe",
+    "retention",
+    "retention_curve",
     "save",
     "set_num_threads",
     "sparsey",

@@ -8,7 +8,7 @@ from typing import Any
 from neuromem import validate
 from neuromem.progress import Progress, progress_bar
 
-SYSTEMS = ("environments", "hcam", "hopfield", "sparsey")
+SYSTEMS = ("environments", "hcam", "hopfield", "retention", "sparsey")
 
 
 @dataclass(frozen=True, slots=True)

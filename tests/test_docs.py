@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import neuromem
-from neuromem import datasets, environments, errors, gpu, hcam, hopfield, layers, optim, sparsey
+from neuromem import datasets, environments, errors, gpu, hcam, hopfield, layers, optim, retention, sparsey
 from neuromem.sparsey import encode
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +59,7 @@ WANTED = [
     *((sparsey, name) for name in sparsey.__all__),
     *((hcam, name) for name in hcam.__all__),
     *((hopfield, name) for name in hopfield.__all__),
+    *((retention, name) for name in retention.__all__),
     *((hopfield.baselines, name) for name in hopfield.baselines.__all__),
     *((encode, name) for name in encode.__all__),
     *((layers, name) for name in layers.__all__),

@@ -57,6 +57,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
         PUBLIC | {"neuromem.cli.", "neuromem.experiments.", "neuromem.io", "neuromem.jit", "neuromem.gpu"},
         set(),
     ),
+    ("neuromem.retention.results", CORE | {"neuromem.retention."}, {"pandas"}),
     *[
         rule
         for system in SYSTEMS

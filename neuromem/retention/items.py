@@ -66,7 +66,7 @@ class ItemSource:
     def __init__(self, n_features: int, seed: int = 0) -> None:
         self.n_features = validate.integer(n_features, "n_features", 1)
         self.seeds: tuple[int, ...] = (validate.integer(seed, "seed", 0),)
-        self.key = key_for(np.random.SeedSequence(self.seeds), "retention.items")
+        self.key = key_for(self.seed_sequence, "retention.items")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.describe().items())})"
@@ -84,11 +84,16 @@ class ItemSource:
         """What a memory has to take."""
         return ItemSpec(self.n_features, self.kind, self.density)  # type: ignore[arg-type]
 
+    @property
+    def seed_sequence(self) -> np.random.SeedSequence:
+        """Where all random numbers of this source come from."""
+        return np.random.SeedSequence([len(self.seeds), *self.seeds])  # NumPy takes (0,) and (0, 0) for the same
+
     def reseeded(self, seed: int) -> Self:
         """The same kind of source with other items: one for each repetition of an experiment."""
         made = copy.copy(self)
         made.seeds = (*self.seeds, validate.integer(seed, "seed", 0))
-        made.key = key_for(np.random.SeedSequence(made.seeds), "retention.items")
+        made.key = key_for(made.seed_sequence, "retention.items")
         return made
 
     # ---------------------------------------------------------------- ids

@@ -140,25 +140,25 @@ class RecallSet:
             return reader.read(self.cues.cues)
         return reader.complete(self.cues.cues, self.cues.known)
 
-    def right(self, recalled: np.ndarray) -> np.ndarray:
-        """Which components are right, bool (n, d)."""
-        if self.kind == "real":
-            return np.abs(recalled - self.cues.items) <= self.tolerance
-        return decoded(recalled, self.kind) == self.cues.items
-
-    def exact(self, recalled: np.ndarray) -> np.ndarray:
-        """Which items are right in every scored component, bool (n,)."""
-        return (self.right(recalled) | ~self.cues.scored).all(axis=1)
-
-    def accuracy(self, recalled: np.ndarray) -> np.ndarray:
-        """Share of right ones among each item's scored components, (n,)."""
-        return (self.right(recalled) & self.cues.scored).sum(axis=1) / self.n_scored
+    def n_wrong(self, recalled: np.ndarray) -> np.ndarray:
+        """Wrong ones among each item's scored components, (n,)."""
+        items = self.cues.items
+        wrong = np.abs(recalled - items) > self.tolerance if self.kind == "real" else decoded(recalled, self.kind) != items
+        return np.add.reduce(wrong & self.cues.scored, axis=1, dtype=np.int64)
 
     def errors(self, recalled: np.ndarray) -> np.ndarray:
         """Wrong components of each item, or its squared error, (n,)."""
         if self.kind != "real":
-            return (~self.right(recalled) & self.cues.scored).sum(axis=1).astype(np.float64)
+            return self.n_wrong(recalled).astype(np.float64)
         return (np.where(self.cues.scored, recalled - self.cues.items, 0.0).astype(np.float64) ** 2).sum(axis=1)
+
+    def parts(self, recalled: np.ndarray, centred: bool) -> list[np.ndarray]:
+        """Scored components of what was recalled and of the items, the others 0; about their mean if ``centred``."""
+        scored = self.cues.scored
+        found = [np.where(scored, part, 0).astype(np.float64) for part in (recalled, self.cues.items)]
+        if not centred:
+            return found
+        return [np.where(scored, part - (part.sum(axis=1) / self.n_scored)[:, None], 0.0) for part in found]
 
     def information(self, recalled: np.ndarray) -> float | None:
         """Bits that a recalled component tells of the right one, over all scored components; None for real items."""
@@ -172,18 +172,15 @@ class RecallSet:
     def judged(self, recalled: np.ndarray) -> dict[str, Any]:
         """Every measure: (n,) of items, or one number."""
         scored, items = self.cues.scored, self.cues.items
-        parts = np.where(scored, recalled, 0).astype(np.float64), np.where(scored, items, 0).astype(np.float64)
+        n_wrong = self.n_wrong(recalled)
         out: dict[str, Any] = {}
         for name in self.measures:
             if name == "component_accuracy":
-                out[name] = self.accuracy(recalled)
+                out[name] = 1.0 - n_wrong / self.n_scored
             elif name == "exact":
-                out[name] = self.exact(recalled).astype(np.float64)
-            elif name == "cosine":
-                out[name] = along(*parts)
-            elif name == "pearson":
-                centred = (part - part.sum(axis=1, keepdims=True) / self.n_scored[:, None] for part in parts)
-                out[name] = along(*(np.where(scored, part, 0.0) for part in centred))
+                out[name] = (n_wrong == 0).astype(np.float64)
+            elif name in ("cosine", "pearson"):
+                out[name] = along(*self.parts(recalled, name == "pearson"))
             elif name == "normalised_error":
                 expected = self.errors(self.guess).mean()
                 out[name] = self.errors(recalled) / expected if expected > 0 else None
@@ -324,7 +321,7 @@ def recall_probe(
                 for kind in kinds
                 for fraction in fractions
             ]
-            orders = generator_for(np.random.SeedSequence(items.seeds), "retention.probes")
+            orders = generator_for(items.seed_sequence, "retention.probes")
             for n_passes in range(passes[-1] + 1):
                 if n_passes:
                     write_batches(live, items, orders.permutation(ids), batch_size, with_targets)

@@ -213,7 +213,7 @@ def recognition_probe(
             items = source.reseeded(seed)
             ids = items.ids("target", n_study)
             prepared = RecognitionSet(items, ids[spread_out(n_study, n_probe)], families, n_alternatives)
-            orders = generator_for(np.random.SeedSequence(items.seeds), "retention.probes")
+            orders = generator_for(items.seed_sequence, "retention.probes")
             priors: list[np.ndarray] = []
             for n_passes in range(passes[-1] + 1):
                 if n_passes:
