@@ -21,7 +21,7 @@ CPU_ONLY: dict[str, str] = dict.fromkeys(
         *("score_known", "score_steps"),
     ],
     ON_HOST,
-)
+) | {"stretch_topk": "the device path takes one summary per chunk"}
 
 THREADS = 128  # NM_THREADS of kernels/hcam.cuh, whose blocks have four warps
 WARPS = THREADS // 32

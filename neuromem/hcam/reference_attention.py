@@ -23,6 +23,29 @@ def summary_topk(
         out_score[n, : len(best)] = scores[best]
 
 
+def stretch_topk(
+    q_hat: np.ndarray,
+    summaries: np.ndarray,
+    lane: np.ndarray,
+    visible: np.ndarray,
+    masked_score: float,
+    out_index: np.ndarray,
+    out_stretch: np.ndarray,
+    out_score: np.ndarray,
+) -> None:
+    """The best summary stands for its chunk."""
+    out_index[:], out_stretch[:], out_score[:] = -1, -1, -np.inf
+    for n in range(len(q_hat)):
+        scores = summaries[lane[n]].astype(float) @ q_hat[n]
+        scores = np.where(np.isnan(scores), -np.inf, scores)
+        of_chunk = np.where(visible[n] != 0, scores.max(axis=1), masked_score)
+        best = np.argsort(-of_chunk, kind="stable")
+        best = best[of_chunk[best] > -np.inf][: out_index.shape[1]]
+        out_index[n, : len(best)] = best
+        out_stretch[n, : len(best)] = np.where(visible[n, best] != 0, scores[best].argmax(axis=1), 0)
+        out_score[n, : len(best)] = of_chunk[best]
+
+
 def kept_chunks(
     n: int,
     index: np.ndarray,

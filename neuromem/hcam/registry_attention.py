@@ -34,6 +34,16 @@ def topk_example() -> tuple:
     return q_hat, stored(summaries), lane, visible, float(-np.inf), index, score
 
 
+def stretches_example() -> tuple:
+    """The chunks of the example above, each with three summaries of which any may be the best."""
+    q_hat, summaries, lane, visible, masked, index, score = topk_example()
+    rng = np.random.default_rng(4)
+    several = (
+        summaries[:, :, None] * rng.permuted(np.tile(np.float32([1, 0.5, 0.1]), (*summaries.shape[:2], 1)), axis=2)[..., None]
+    )
+    return q_hat, stored(several), lane, visible, masked, index, np.zeros_like(index), score
+
+
 def forward_example() -> tuple:
     """Lengths from 1 to C, an empty place, a chunk without weight and one that many queries keep."""
     rng = np.random.default_rng(2)
@@ -75,14 +85,15 @@ def scatter_example() -> tuple:
     return order, starts, q_tilde, weight, p, d_y, d_score, np.ones_like(contents)
 
 
-def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...]) -> KernelRow:
+def row(name: str, example: Callable[[], tuple], outputs: tuple[int, ...], cpu_only: str = "") -> KernelRow:
     """Sums of up to some hundred float32 terms of order one, in another order than the plain form's float64."""
     kernel, reference = f"neuromem.hcam.kernels:{name}", f"neuromem.hcam.reference_attention:{name}"
-    return KernelRow(name, kernel, example, outputs, reference, rtol=1e-5, atol=2e-5)
+    return KernelRow(name, kernel, example, outputs, reference, rtol=1e-5, atol=2e-5, cpu_only=cpu_only)
 
 
 ROWS: list[KernelRow] = [
     row("summary_topk", topk_example, (5, 6)),
+    row("stretch_topk", stretches_example, (5, 6, 7), "the device path takes one summary per chunk"),
     row("gather_attend_fwd", forward_example, (7, 8)),
     row("gather_attend_bwd", backward_example, (9, 10, 11)),
     row("scatter_contents", scatter_example, (7,)),

@@ -1,6 +1,12 @@
 """Numba kernels of the HCAM memory, split by task: arrays in, arrays out."""
 
-from neuromem.hcam.kernels.attention import gather_attend_bwd, gather_attend_fwd, scatter_contents, summary_topk
+from neuromem.hcam.kernels.attention import (
+    gather_attend_bwd,
+    gather_attend_fwd,
+    scatter_contents,
+    stretch_topk,
+    summary_topk,
+)
 from neuromem.hcam.kernels.reading import (
     best_chunks,
     best_chunks_pruned,
@@ -32,6 +38,7 @@ __all__: list[str] = [
     "gather_attend_bwd",
     "gather_attend_fwd",
     "scatter_contents",
+    "stretch_topk",
     "summary_topk",
     "append_steps",
     "append_steps_threaded",

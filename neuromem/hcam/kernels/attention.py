@@ -141,6 +141,61 @@ def summary_topk(q_hat, summaries, lane, visible, masked_score, out_index, out_s
 
 
 @jit(parallel=True, fastmath=SUMS)
+def stretch_topk(q_hat, summaries, lane, visible, masked_score, out_index, out_stretch, out_score):
+    """As :func:`summary_topk` for chunks of several summaries, each as good as the best of its own.
+
+    Parameters
+    ----------
+    q_hat, lane, visible, masked_score, out_index, out_score
+        As there.
+    summaries : float (B, M, S, D)
+    out_stretch : int32 (N, k)
+        Which of a kept chunk's summaries was the best, the first among equals; 0 for one that is masked, -1 without a chunk.
+    """
+    n_queries, width = q_hat.shape
+    _, n_chunks, n_summaries, _ = summaries.shape
+    zero = q_hat.dtype.type(0)
+    least = q_hat.dtype.type(-np.inf)
+    masked = q_hat.dtype.type(masked_score)
+    for n in prange(n_queries):
+        query = q_hat[n]
+        for i in range(out_index.shape[1]):
+            out_index[n, i] = -1
+            out_score[n, i] = least
+        found = 0
+        for m in range(n_chunks):
+            best = masked
+            if visible[n, m] != 0:
+                best = least
+                for s in range(n_summaries):
+                    row = summaries[lane[n], m, s]
+                    score = zero
+                    for d in range(width):
+                        score += query[d] * row[d]
+                    if score > best:
+                        best = score
+            if best > least:
+                found = insert_best(best, m, out_index[n], out_score[n], found)
+        for i in range(out_index.shape[1]):
+            out_stretch[n, i] = -1
+            m = out_index[n, i]
+            if m < 0:
+                continue
+            out_stretch[n, i] = 0
+            if visible[n, m] == 0:
+                continue
+            best = least
+            for s in range(n_summaries):
+                row = summaries[lane[n], m, s]
+                score = zero
+                for d in range(width):
+                    score += query[d] * row[d]
+                if score > best:
+                    best = score
+                    out_stretch[n, i] = s
+
+
+@jit(parallel=True, fastmath=SUMS)
 def gather_attend_fwd(q_tilde, chunk_weight, index, lane, lengths, contents, position, out_p, out_y):
     """Attention of every head inside each kept chunk, and its sum over chunks by their weights.
 
