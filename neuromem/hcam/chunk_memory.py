@@ -1,7 +1,6 @@
 """A stream kept in chunks: a summary of each, its steps behind it, in memory or on disk."""
 
 from collections.abc import Iterable
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -192,15 +191,14 @@ class ChunkMemory(ChunkState):
             As for :meth:`write`.
         """
         ring = self._ring
-        # A stream comes step by step: what is as it should be goes by one comparison each, all else the long way round.
-        # A product with itself is finite only where every number is.
+        # A stream comes step by step: what is as it should be is told by one comparison each, all else goes the long way round.
         if (
             ring is not None
             and type(x) is np.ndarray
             and x.shape == ring.row_shape
             and x.dtype == ring.dtype
             and ring.n_lanes == 1
-            and (not self.check_finite or isfinite(x.dot(x)))
+            and (not self.check_finite or np.isfinite(x, ring.finite).tobytes() == ring.all_finite)
         ):
             step = ring.step
             ring.append(x)
@@ -278,8 +276,9 @@ class ChunkMemory(ChunkState):
             self._validate_params()
             shape, dtype = (self.n_lanes, 0), np.dtype(self.dtype)
             contents = np.zeros((*shape, self.chunk_size, self.n_features), dtype)
-            empty = np.zeros(shape, np.int32), np.full(shape, -1, np.int64), np.zeros(shape, bool)
-            return ChunkView(contents, np.zeros((*shape, self.n_features), dtype), *empty)
+            summaries = np.zeros((*shape, self.n_features), dtype)
+            lengths, first_step, visible = np.zeros(shape, np.int32), np.zeros(shape, np.int64), np.zeros(shape, bool)
+            return frozen(contents, summaries, lengths, first_step, visible, 0)
         with ring.guard:
             n = ring.n_slots
             visible = ring.closed[:, :n]
@@ -290,16 +289,8 @@ class ChunkMemory(ChunkState):
                 visible = visible.copy()
                 lanes = np.flatnonzero(ring.fill)
                 visible[lanes, (ring.opened[lanes] - 1) % ring.capacity] = True
-            arrays = (
-                ring.storage.contents[:, :n],
-                ring.storage.summaries[:, :n],
-                ring.lengths[:, :n],
-                ring.first_step[:, :n],
-                visible[:],
-            )
-            for array in arrays:
-                array.flags.writeable = False
-            return ChunkView(*arrays, ring.version)
+            contents, summaries = ring.storage.contents[:, :n], ring.storage.summaries[:, :n]
+            return frozen(contents, summaries, ring.lengths[:, :n], ring.first_step[:, :n], visible[:], ring.version)
 
     def read(
         self,
@@ -421,3 +412,11 @@ class ChunkMemory(ChunkState):
         if capacity < 1:
             raise CapacityError(f"n_bytes={n_bytes} holds no chunk of {size} steps of {item_spec.n_features} features")
         return cls(item_spec.n_features, size, int(capacity))
+
+
+def frozen(*parts: Any) -> ChunkView:
+    """A view that cannot be written through, from slices of its arrays and a version."""
+    *arrays, version = parts
+    for array in arrays:
+        array.flags.writeable = False
+    return ChunkView(*arrays, version)

@@ -36,6 +36,8 @@ class ChunkRing:
         self.chunk_size, self.n_features, self.dtype = chunk_size, n_features, storage.contents.dtype
         self.on_full, self.flush_every = on_full, flush_every
         self.row_shape = (n_features,)
+        self.finite = np.ones(n_features, bool)  # where one step's numbers are, and the bytes of this where all are
+        self.all_finite = self.finite.tobytes()
         self.disk = storage if isinstance(storage, DiskStorage) else None
         self.guard = threading.RLock()  # reads may come from several threads, and bring summaries up to date
         self.version = 0

@@ -276,4 +276,4 @@ def slots_nbytes(memory: ChunkState, n_slots: int) -> int:
     """Bytes of so many slots of every lane, and of what each lane has besides."""
     width = memory.n_features * np.dtype(memory.dtype).itemsize
     slot = (memory.chunk_size + 1) * width + SLOT_BYTES
-    return memory.n_lanes * (n_slots * slot + LANE_BYTES + 8 * memory.n_features)
+    return memory.n_lanes * (n_slots * slot + LANE_BYTES + 9 * memory.n_features)
