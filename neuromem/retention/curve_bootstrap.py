@@ -72,8 +72,8 @@ def bootstrap(fit: CurveFit, outcomes: Any = None, *, draws: int = 2000, random_
     Parameters
     ----------
     fit : CurveFit
-    outcomes : bool or uint8 (n_items, T), optional
-        What each item did at each time of the fit, 1 for a success.  Items are resampled whole, so that what an item does at one
+    outcomes : array-like (n_items, T), optional
+        What each item did at each time of the fit: 1 for a success, 0.5 for a tie, 0.  Items are resampled whole, so that what an item does at one
         time goes with what it does at another.  Default: counts (least squares: residuals) are drawn from the fitted curve.
     draws : int, default 2000
     random_state : None, int, SeedSequence or Generator
@@ -85,7 +85,7 @@ def bootstrap(fit: CurveFit, outcomes: Any = None, *, draws: int = 2000, random_
     Raises
     ------
     InputError
-        For outcomes of another width than the fit's times, or other than 0 and 1.
+        For outcomes of another width than the fit's times, or outside 0 ... 1.
 
     Examples
     --------
@@ -135,8 +135,8 @@ def checked_outcomes(outcomes: Any, n_times: int) -> np.ndarray:
     outcomes = np.asarray(outcomes)
     if outcomes.ndim != 2 or outcomes.shape[1] != n_times or len(outcomes) < 2:
         raise InputError(f"outcomes has shape {outcomes.shape}, (items, {n_times}) with at least two items was expected")
-    if not ((outcomes == 0) | (outcomes == 1)).all():
-        raise InputError("outcomes has other values than 0 and 1")
+    if not ((outcomes >= 0) & (outcomes <= 1)).all():
+        raise InputError("outcomes has other values than 0 (failure) up to 1 (success)")
     return outcomes.astype(np.float32)
 
 

@@ -11,7 +11,7 @@ from neuromem.retention.curve_scoring import Counts
 
 OBSERVATIONS = ("binomial", "beta_binomial", "gaussian")
 # columns of a probe's result in which all rows of one curve agree
-ALIKE = ("system", "probe", "condition", "foil", "level", "cue_fraction", "exposures", "gap")
+ALIKE = ("system", "probe", "condition", "measure", "foil", "level", "cue_fraction", "exposures", "gap")
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def checked_floor(floor: Any, chance: float | None) -> float | None:
 
 
 def from_result(result: Any, time: str) -> tuple[Any, Any, Any, Any, float]:
-    """Times, successes and trials of the seeds (None and values where there are no counts), and the chance level."""
+    """Times, successes and trials by seed, or values where there are no counts, and the chance level."""
     validate.choice(time, "time", ("lag_items", "lag_updates"))
     table = result.table
     if not len(table):
@@ -177,8 +177,17 @@ def from_result(result: Any, time: str) -> tuple[Any, Any, Any, Any, float]:
         raise InputError(f"chance is {', '.join(f'{c:g}' for c in chances)}, one level was expected; give floor=")
     lags, columns = np.unique(table[time].astype(float), return_inverse=True)
     seeds, rows = np.unique(table["seed"], return_inverse=True)
-    k, n = np.zeros((len(seeds), len(lags))), np.zeros((len(seeds), len(lags)))
-    np.add.at(k, (rows, columns), table["k"].astype(float))
-    np.add.at(n, (rows, columns), table["n"].astype(float))
-    chance = float(chances[0])
-    return lags, k, n, None, 0.0 if np.isnan(chance) else chance
+    sums = np.zeros((3, len(seeds), len(lags)))
+    trials = table["n"].astype(float)
+    counted = not np.isnan(table["k"]).any()
+    for total, column in zip(
+        sums, (table["k"] if counted else table["value"] * trials, trials, np.ones(len(table))), strict=True
+    ):
+        np.add.at(total, (rows, columns), column)
+    k, n, there = sums
+    chance = 0.0 if np.isnan(chances[0]) else float(chances[0])
+    if counted:
+        return lags, k, n, None, chance
+    if (there == 0).any():  # least squares needs every row at every time
+        k, n = k.sum(0, keepdims=True), n.sum(0, keepdims=True)
+    return lags, None, None, k / n, chance

@@ -296,6 +296,8 @@ def fit_curve(
     0.05
     """
     validate.choice(by, "by", ("pooled", "seed", "item"))
+    if by == "item" and hasattr(times, "table"):
+        raise InputError('by="item" needs a row for each item: pass times, result.outcome_matrix(name)[seed] and trials=1')
     if observation is not None:
         validate.choice(observation, "observation", OBSERVATIONS)
     data = curve_data(times, successes, trials, values=values, floor=floor, gaussian=observation == "gaussian", time=time)
@@ -419,7 +421,7 @@ def covariance_of(counts: Counts, response: Response, best: Scored, stuck: np.nd
     free = np.flatnonzero(~stuck)
     if not free.size:
         return covariance, True
-    information = evaluate(response, counts, best.parameters).information[0][np.ix_(free, free)]
+    information = evaluate(response, counts, best.parameters, expected=True).information[0][np.ix_(free, free)]
     if counts.gaussian:
         left = counts.times.size - k
         if left <= 0:
