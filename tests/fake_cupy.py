@@ -13,8 +13,20 @@ from cuda_cpu.runner import CpuLauncher
 CREATING = ("arange", "full", "ones", "zeros")
 FUNCTIONS = (
     *("argsort", "bincount", "broadcast_to", "clip", "concatenate", "cumsum", "diff", "exp", "flatnonzero", "floor", "frexp"),
-    *("isfinite", "ldexp", "maximum", "minimum", "searchsorted", "sqrt", "take_along_axis", "unique", "where", "zeros_like"),
-    "ascontiguousarray",
+    *(
+        "isfinite",
+        "isnan",
+        "ldexp",
+        "maximum",
+        "minimum",
+        "searchsorted",
+        "sqrt",
+        "take_along_axis",
+        "unique",
+        "where",
+        "zeros_like",
+    ),
+    *("ascontiguousarray", "nan_to_num"),
 )
 METHODS = (
     *("all", "any", "argmax", "argsort", "astype", "cumsum", "max", "mean", "min", "ravel", "repeat", "reshape", "sum"),
@@ -82,6 +94,10 @@ def make_cupy(n_devices=2):
                     getattr(unwrap(self), name)(*map(unwrap, arguments), **{k: unwrap(v) for k, v in keywords.items()})
                 )
             raise AttributeError(f"cupy.ndarray.{name} is not known to the stand-in")
+
+        @property
+        def T(self):
+            return wrap(self.host.T)
 
         def __getitem__(self, key):
             return wrap(unwrap(self)[unwrap(key)])

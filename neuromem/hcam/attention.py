@@ -3,24 +3,24 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import NUMPY
+from neuromem.backend import Backend, as_array, backend_of, is_device_array, to_host
 from neuromem.errors import InputError, InputTypeError
 from neuromem.hcam.attended import (
     ATTEND_NS,
     INNER,
     SCORE_NS,
     Attended,
-    by_head,
     heads_of,
     info_of,
     read_only,
     refuse_changed,
     stamp_of,
+    times_heads,
 )
 from neuromem.hcam.attention_gradients import attention_gradients
 from neuromem.hcam.chunk_view import ChunkView
@@ -110,6 +110,8 @@ class HCAMAttention(Layer):
     ((1, 2, 5), (5, 8))
     """
 
+    _ON_GPU: ClassVar[bool] = True
+
     def __init__(
         self,
         dim_query: int,
@@ -138,6 +140,7 @@ class HCAMAttention(Layer):
         self.compat = compat
         self.summary_bias = summary_bias
         self.attention_bias = attention_bias
+        self._code: tuple[Any, np.ndarray] | None = None
         super().__init__(dtype, random_state, init_scale)
 
     def _validate_params(self) -> None:
@@ -175,6 +178,13 @@ class HCAMAttention(Layer):
     @property
     def _masked_score(self) -> float:
         return -math.inf if self.compat == "strict" else MASKED_SCORE
+
+    def _moved(self, backend: Backend) -> Self:
+        self._check_device(backend)
+        made = object.__new__(type(self))
+        made.__dict__ = {**self.__dict__, "_for_backward": None, "_code": None}
+        made._put_weights({name: backend.placed(array) for name, array in self.weights.items()})
+        return made
 
     # ---------------------------------------------------------------- the reference's weights
 
@@ -227,7 +237,7 @@ class HCAMAttention(Layer):
 
     def to_reference(self) -> dict[str, np.ndarray]:
         """Copies of the weights by the names of the authors' code, as :meth:`from_reference` takes them."""
-        return {name: array.copy() for name, array in self.weights.items()}
+        return {name: to_host(array).copy() for name, array in self.weights.items()}
 
     # ---------------------------------------------------------------- forward and backward
 
@@ -259,6 +269,8 @@ class HCAMAttention(Layer):
             For arrays that do not fit together or the layer.
         InputTypeError
             For another dtype of the memory, or a mask that is not bool.
+        BackendError
+            Where queries, memory and weights live on different devices.
         """
         y, attended = self._attend(q, memory, mask, lengths)
         self._keep(y, attended)
@@ -289,6 +301,8 @@ class HCAMAttention(Layer):
             If ``d_y`` has not the shape of the result.
         """
         validate.choice(summary_is_mean, "summary_is_mean", (True, False))
+        if self._for_backward is not None:
+            backend_of(d_y=d_y, q=self._for_backward[1][0].x)
         d_y, attended = self._kept(d_y)
         refuse_changed(attended, self.detach_memory)
         return attention_gradients(self, attended, d_y, summary_is_mean)
@@ -306,44 +320,41 @@ class HCAMAttention(Layer):
         n_lanes, n_queries = q.shape[:2]
         if view.n_lanes != n_lanes:
             raise InputError(f"q has {n_lanes} lanes (shape {q.shape}), the memory's {view.n_lanes} were expected")
-        visible = self._visible(view, mask, n_queries)
+        weights, given = self.weights, {} if mask is None else {"mask": as_array(mask)}
+        backend = backend_of(q=q, memory=view.contents, weights=weights["query.w"], **given)
+        xp, kernels = backend.xp, backend.kernels("hcam")
+        visible = self._visible(xp, view, given.get("mask"), n_queries)
         x = q.reshape(-1, self.dim_query)
         n, width, heads = len(x), self.dim_memory, self.n_heads
-        kept, kernels, weights = min(self.top_k, view.n_slots), NUMPY.kernels("hcam"), self.weights
-        lane = np.repeat(np.arange(n_lanes, dtype=np.int32), n_queries)
+        kept = min(self.top_k, view.n_slots)
+        lane = xp.arange(n_lanes, dtype=np.int32).repeat(n_queries)
 
         summary_query = x @ weights["query.w"]
         if self.summary_bias:
             summary_query += weights["query.b"]
         q_hat = summary_query @ weights["key.w"].T
         q_hat *= 1 / math.sqrt(self.features)
-        index, score = np.empty((n, kept), np.int32), np.empty((n, kept), self.dtype)
+        index, score = xp.empty((n, kept), np.int32), xp.empty((n, kept), self.dtype)
         with kernel_threads(SCORE_NS * n * view.n_slots * width):
             kernels.summary_topk(q_hat, view.summaries, lane, visible, self._masked_score, index, score)
-        weight, all_weights = self._chunk_weights(view, q_hat, visible, index, score)
-        filled = view.lengths[lane[:, None], np.maximum(index, 0)] > 0
+        weight, all_weights = self._chunk_weights(xp, view, q_hat, visible, index, score)
+        filled = view.lengths[lane[:, None], xp.maximum(index, 0)] > 0
         weight[~filled] = 0  # of empty chunks, which only the reference's way of masking can keep, there is nothing to read
         total = weight.sum(axis=1, keepdims=True)
-        total[~np.isfinite(q_hat).all(axis=1)] = math.nan  # where every score is NaN no chunk is kept
+        total[~xp.isfinite(q_hat).all(axis=1)] = math.nan  # where every score is NaN no chunk is kept
 
         query = x @ weights[f"{INNER}query.w"]
         if self.attention_bias:
             query += weights[f"{INNER}query.b"]
         query = query.reshape(n, heads, self.features // heads)
-        q_tilde = np.empty((n, heads, width), self.dtype)
-        np.matmul(by_head(query), heads_of(weights[f"{INNER}key.w"], heads).transpose(0, 2, 1), out=by_head(q_tilde))
+        q_tilde = times_heads(query, heads_of(weights[f"{INNER}key.w"], heads).transpose(0, 2, 1))
         q_tilde *= 1 / math.sqrt(self.features // heads)
-        if self.position_code:
-            position = position_code(view.chunk_size, width, self.dtype)
-        else:
-            position = read_only(np.zeros((view.chunk_size, width), self.dtype))
-        p, y = np.empty((n, kept, heads, view.chunk_size), self.dtype), np.empty_like(q_tilde)
+        position = self._position(backend, view.chunk_size)
+        p, y = xp.empty((n, kept, heads, view.chunk_size), self.dtype), xp.empty_like(q_tilde)
         with kernel_threads(ATTEND_NS * p.size * width):
             kernels.gather_attend_fwd(q_tilde, weight, index, lane, view.lengths, view.contents, position, p, y)
 
-        o = np.empty_like(query)
-        np.matmul(by_head(y), heads_of(weights[f"{INNER}value.w"], heads), out=by_head(o))
-        o = o.reshape(n, self.features)
+        o = times_heads(y, heads_of(weights[f"{INNER}value.w"], heads)).reshape(n, self.features)
         if self.attention_bias:
             o += total * weights[f"{INNER}value.b"]
         result = o @ weights[f"{INNER}linear.w"]
@@ -384,7 +395,7 @@ class HCAMAttention(Layer):
             raise InputError("lengths was given beside a memory, which has its own; it goes with (summaries, contents)")
         elif isinstance(memory, ChunkView):
             view = memory
-        elif not isinstance(memory, np.ndarray) and callable(getattr(memory, "view", None)):
+        elif not (isinstance(memory, np.ndarray) or is_device_array(memory)) and callable(getattr(memory, "view", None)):
             view = memory.view()
         else:
             raise InputTypeError(
@@ -403,35 +414,44 @@ class HCAMAttention(Layer):
             view, contents=read_only(view.contents), summaries=read_only(view.summaries), lengths=read_only(view.lengths)
         )
 
-    def _visible(self, view: ChunkView, mask: Any, n_queries: int) -> np.ndarray:
+    def _position(self, backend: Backend, n_steps: int) -> np.ndarray:
+        """The code of a chunk's steps, or zeros, on a device; made once."""
+        if self._code is None or self._code[0] != (backend, n_steps):
+            shape = n_steps, self.dim_memory
+            code = position_code(*shape, self.dtype) if self.position_code else read_only(np.zeros(shape, self.dtype))
+            self._code = (backend, n_steps), code if backend.device is None else backend.placed(code)
+        return self._code[1]
+
+    def _visible(self, xp: Any, view: ChunkView, mask: Any, n_queries: int) -> np.ndarray:
         """Which chunks each query may see, uint8 (N, M)."""
         shape = (view.n_lanes, n_queries, view.n_slots)
-        shown = np.broadcast_to((view.visible & (view.lengths > 0))[:, None], shape)
+        shown = xp.broadcast_to((view.visible & (view.lengths > 0))[:, None], shape)
         if mask is not None:
-            mask = np.asarray(mask)
             if mask.dtype != np.bool_:
                 raise InputTypeError(f"mask is {mask.dtype}, bool was expected")
             if mask.shape != shape:
                 raise InputError(f"mask has shape {mask.shape}, {shape} (lanes, queries, chunks) was expected")
             shown = shown & mask
-        return np.ascontiguousarray(shown).view(np.uint8).reshape(view.n_lanes * n_queries, view.n_slots)
+        seen: np.ndarray = xp.ascontiguousarray(shown).view(np.uint8).reshape(view.n_lanes * n_queries, view.n_slots)
+        return seen
 
     def _chunk_weights(
-        self, view: ChunkView, q_hat: np.ndarray, visible: np.ndarray, index: np.ndarray, score: np.ndarray
+        self, xp: Any, view: ChunkView, q_hat: np.ndarray, visible: np.ndarray, index: np.ndarray, score: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Weights of the kept chunks, 0 for places without one, and those of all chunks where the softmax is over all."""
-        best = score.max(axis=1, initial=-math.inf, keepdims=True)
-        best[np.isneginf(best)] = 0  # no chunk: every weight is exp(-inf) = 0
-        weight = np.exp(score - best)
+        best = score[:, :1]
+        best = xp.where(best > -math.inf, best, 0).astype(self.dtype, copy=False)  # no chunk: every weight is exp(-inf) = 0
+        weight = xp.exp(score - best)
         if self.weight_norm == "topk":
             total = weight.sum(axis=1, keepdims=True)
-            return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0), None
+            weight /= xp.where(total > 0, total, 1)
+            return weight, None
         with np.errstate(invalid="ignore", over="ignore"):  # chunks that are hidden may hold anything
             per_lane = q_hat.reshape(view.n_lanes, len(q_hat) // max(view.n_lanes, 1), self.dim_memory)
-            scores = np.matmul(per_lane, view.summaries.transpose(0, 2, 1)).reshape(visible.shape)
+            scores = (per_lane @ view.summaries.transpose(0, 2, 1)).reshape(visible.shape)
         scores[visible == 0] = self._masked_score
-        scores[np.isnan(scores)] = -math.inf
-        every = np.exp(scores - best)
+        scores[xp.isnan(scores)] = -math.inf
+        every = xp.exp(scores - best)
         total = every.sum(axis=1, keepdims=True)
-        np.divide(every, total, out=every, where=total > 0)
-        return np.where(index >= 0, np.take_along_axis(every, np.maximum(index, 0), axis=1), 0).astype(self.dtype), every
+        every /= xp.where(total > 0, total, 1)
+        return xp.where(index >= 0, xp.take_along_axis(every, xp.maximum(index, 0), axis=1), 0).astype(self.dtype), every

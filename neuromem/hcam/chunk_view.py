@@ -1,12 +1,12 @@
 """What attention and reading see of a memory of chunks: its arrays, without a copy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import refuse_device
+from neuromem.backend import array_module, as_array, backend_named, backend_of
 from neuromem.errors import InputError, InputTypeError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -66,9 +66,26 @@ class ChunkView:
         """Width of a step, D."""
         return int(self.contents.shape[3])
 
+    def to(self, device: str) -> "ChunkView":
+        """A copy on another device, which later writes to the memory do not change.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "gpu" (the GPU that CuPy is using) or "gpu:1" (that of this number).
+
+        Raises
+        ------
+        BackendError
+            Where there is no such device or it cannot be used.
+        """
+        backend = backend_named(device)
+        names = ("contents", "summaries", "lengths", "first_step", "visible")
+        return replace(self, **{name: backend.placed(getattr(self, name)) for name in names})
+
     @classmethod
     def from_arrays(cls, summaries: Any, contents: Any, lengths: Any = None, *, visible: Any = None) -> "ChunkView":
-        """A view of arrays that belong to no memory.
+        """A view of arrays that belong to no memory, all on the host or all on one GPU.
 
         Parameters
         ----------
@@ -83,10 +100,13 @@ class ChunkView:
         ------
         InputError, InputTypeError
             For arrays that do not fit together.
+        BackendError
+            For arrays on different devices.
         """
-        for name, array in (("summaries", summaries), ("contents", contents)):
-            refuse_device(array, name, "ChunkView")
-        summaries, contents = np.asarray(summaries), np.asarray(contents)
+        summaries, contents = as_array(summaries), as_array(contents)
+        others = {name: as_array(array) for name, array in (("lengths", lengths), ("visible", visible)) if array is not None}
+        backend_of(summaries=summaries, contents=contents, **others)
+        xp = array_module(contents)
         if contents.dtype not in FLOATS or summaries.dtype != contents.dtype:
             raise InputTypeError(
                 f"summaries are {summaries.dtype} and contents {contents.dtype}, both float32 or both float64 were expected"
@@ -97,19 +117,19 @@ class ChunkView:
         if summaries.shape != (lanes, slots, width):
             raise InputError(f"summaries has shape {summaries.shape}, {(lanes, slots, width)} was expected beside contents")
         if lengths is None:
-            filled = np.full((lanes, slots), steps, np.int32)
+            filled = xp.full((lanes, slots), steps, np.int32)
         else:
-            given = np.asarray(lengths)
+            given = others["lengths"]
             if given.dtype.kind not in "iu":
                 raise InputTypeError(f"lengths is {given.dtype}, integers were expected")
             if given.shape != (lanes, slots):
                 raise InputError(f"lengths has shape {given.shape}, {(lanes, slots)} was expected")
-            if given.size and (given.min() < 0 or given.max() > steps):
+            if bool(((given < 0) | (given > steps)).any()):
                 raise InputError(f"lengths has values from {given.min()} to {given.max()}, 0 to {steps} was expected")
-            filled = np.ascontiguousarray(given, np.int32)
-        first = np.broadcast_to(np.arange(slots, dtype=np.int64) * steps, (lanes, slots))
-        first = np.where(filled > 0, first, np.int64(-1))
+            filled = xp.ascontiguousarray(given, np.int32)
+        first = xp.broadcast_to(xp.arange(slots, dtype=np.int64) * steps, (lanes, slots))
+        first = xp.where(filled > 0, first, np.int64(-1))
         shown = filled > 0
         if visible is not None:
-            shown = shown & validate.feature_mask(visible, lanes, slots, name="visible")
+            shown = shown & validate.feature_mask(others["visible"], lanes, slots, name="visible")
         return cls(contents, summaries, filled, first, shown)

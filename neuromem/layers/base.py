@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import array_module, to_host
 from neuromem.base import Estimator
 from neuromem.errors import CallOrderError, FormatError, InputError, InputTypeError
 from neuromem.layers.checks import as_items, real_array
@@ -85,15 +86,16 @@ class Layer(Estimator):
         if self._for_backward is None:
             raise CallOrderError(f"{owner}.backward was called without a forward before it; each forward allows one backward")
         shape, values = self._for_backward
-        d_y = real_array(d_y, name, owner)
+        d_y = real_array(d_y, name, owner, self._ON_GPU)
         if d_y.shape != shape:
             raise InputError(f"{name} has shape {d_y.shape}, {shape}, that of the result of {owner}.forward, was expected")
         self._for_backward = None
-        return (np.ascontiguousarray(d_y, self.dtype), *values)
+        return (array_module(d_y).ascontiguousarray(d_y, self.dtype), *values)
 
     def _items(self, x: Any, width: int, *, name: str = "x", min_axes: int = 1) -> np.ndarray:
         """See :func:`neuromem.layers.checks.as_items`."""
-        return as_items(x, width, self.dtype, name=name, owner=type(self).__name__, min_axes=min_axes)
+        owner = type(self).__name__
+        return as_items(x, width, self.dtype, name=name, owner=owner, min_axes=min_axes, on_device=self._ON_GPU)
 
     # ---------------------------------------------------------------- weights
 
@@ -131,7 +133,7 @@ class Layer(Estimator):
         """
         checked = self._checked_weights(weights)
         for name, array in self.weights.items():
-            array[...] = checked[name]
+            array[...] = array_module(array).asarray(checked[name])
 
     def _checked_weights(self, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
         shapes, owner = self._weight_shapes(), type(self).__name__
@@ -181,7 +183,7 @@ class Layer(Estimator):
 
     def get_state(self) -> dict[str, Any]:
         """Parameters and copies of the weights; what was kept for ``backward`` is no part of it."""
-        return {**super().get_state(), "arrays": {name: array.copy() for name, array in self.weights.items()}}
+        return {**super().get_state(), "arrays": {name: to_host(array).copy() for name, array in self.weights.items()}}
 
     @classmethod
     def _from_state(cls, state: Mapping[str, Any]) -> Self:
