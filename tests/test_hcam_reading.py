@@ -308,11 +308,32 @@ def test_one_cue_many_cues_and_pruning_find_the_same(dtype):
         np.testing.assert_array_equal(familiarity_of(view, cues[one], groups=groups), familiar[one])
 
 
-@pytest.mark.parametrize("exponent", [-30, 25, 38])
+@pytest.mark.parametrize("exponent", [-30, 18.5, 18.8, 19, 19.2, 19.5, 25, 38])
 def test_products_that_overflow_in_a_matrix_product_are_scored_again(exponent):
+    """Around 19 some sums overflow, some only on the way, some not at all."""
     rng = np.random.default_rng(6)
-    view = full_view((rng.uniform(-1, 1, (60, 2, 8)) * 10.0**exponent).astype(np.float32))
-    cues = view.contents[0, ::4, 0].copy()
+    view = full_view((rng.uniform(-1, 1, (300, 2, 8)) * 10.0**exponent).astype(np.float32))
+    cues = view.contents[0, ::20, 0].copy()
+    check_many_cues(view, cues)
+
+
+def test_products_that_differ_less_than_a_matrix_product_tells_are_scored_again():
+    rng = np.random.default_rng(15)
+    contents = 1 + 2.0**-23 * rng.integers(-2, 3, (900, 1, 400))
+    view = full_view(contents.astype(np.float32))
+    check_many_cues(view, rng.uniform(1, 2, (10, 400)).astype(np.float32))
+
+
+def test_products_that_overflow_only_on_the_way_are_scored_again():
+    contents = np.full((200, 1, 80), 1e17, np.float32)
+    contents[5::9, :, :32] = -3e19  # -inf after two of these, in whatever number of lanes
+    contents[5::9, :, 32:] = 3e19
+    view = full_view(contents)
+    check_many_cues(view, np.full((9, 80), 1e19, np.float32))
+
+
+def check_many_cues(view, cues):
+    """Chunks are those of the oracle, and cues together give what each gives alone."""
     assert len(cues) >= reading.MANY_CUES
     together = read_steps(view, cues, k=2, n_chunks=5)
     for q, cue in enumerate(cues):

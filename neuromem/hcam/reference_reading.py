@@ -55,8 +55,8 @@ def best_chunks_pruned(
         quarter = len(held) // 4
         for g in held[:quarter] + sorted(held[quarter:]):
             if len(seen) < out_index.shape[1] or bounds[g] >= sorted(seen)[-out_index.shape[1]]:
-                group = np.arange(g * group_size, min((g + 1) * group_size, len(summaries)))
-                seen += list(scores[group[grouped[group] != 0]])
+                group = slice(g * group_size, (g + 1) * group_size)
+                seen += list(scores[group][grouped[group] != 0])
                 out_groups[q] += 1
 
 
