@@ -44,10 +44,7 @@ class ChunkRing:
         self.step = 0
         self.opened, self.dead, self.fill, self.current, self.summed, self.sealed = np.zeros((6, self.n_lanes), np.int64)
         self.sums = np.zeros((self.n_lanes, n_features))
-        self.lengths = np.zeros((self.n_lanes, 0), np.int32)
-        self.first_step = np.zeros((self.n_lanes, 0), np.int64)
-        self.episode = np.zeros((self.n_lanes, 0), np.int64)
-        self.closed = np.zeros((self.n_lanes, 0), bool)
+        self.forget_chunks()
         self.rows: np.ndarray | None = None  # steps of the open chunk, where there is but one lane
         self.groups = SummaryGroups(n_features, dtype=self.dtype)
         self.grouped_open, self.grouped_closed = np.zeros((2, self.n_lanes), np.int64)
@@ -67,6 +64,13 @@ class ChunkRing:
     def numbers_closed(self) -> np.ndarray:
         """How many chunks of each lane have been closed, gone ones included."""
         return self.opened - (self.fill > 0)
+
+    def forget_chunks(self) -> None:
+        """No slots are described."""
+        self.lengths = np.zeros((self.n_lanes, 0), np.int32)
+        self.first_step = np.zeros((self.n_lanes, 0), np.int64)
+        self.episode = np.zeros((self.n_lanes, 0), np.int64)
+        self.closed = np.zeros((self.n_lanes, 0), bool)
 
     def make_room(self, n_slots: int) -> None:
         """Room for so many slots in what describes chunks."""
@@ -332,9 +336,8 @@ class ChunkRing:
 
     def describe(self, described: Sequence[np.ndarray], *, where: str = "state") -> None:
         """Take over lengths, first steps and episodes of the closed chunks kept, (n, 3) for each lane, oldest first."""
-        self.lengths = np.zeros((self.n_lanes, 0), np.int32)
-        self.make_room(max(self.n_slots, self.storage.n_slots if self.n_lanes > 1 else 0))
-        self.lengths[:], self.first_step[:], self.episode[:], self.closed[:] = 0, -1, 0, False
+        self.forget_chunks()
+        self.make_room(self.n_slots)
         for lane, chunks in enumerate(described):
             length, first, episode = chunks.T
             end = self.step - self.fill[lane]
