@@ -325,11 +325,11 @@ def test_products_that_differ_less_than_a_matrix_product_tells_are_scored_again(
 
 
 def test_products_that_overflow_only_on_the_way_are_scored_again():
-    contents = np.full((200, 1, 80), 1e17, np.float32)
-    contents[5::9, :, :32] = -3e19  # -inf after two of these, in whatever number of lanes
-    contents[5::9, :, 32:] = 3e19
+    contents = np.full((200, 1, 80), 1e7, np.float32)
+    contents[5::9, :, :32] = -3e9  # -inf after two of these, in whatever number of lanes
+    contents[5::9, :, 32:] = 3e9
     view = full_view(contents)
-    check_many_cues(view, np.full((9, 80), 1e19, np.float32))
+    check_many_cues(view, np.full((9, 80), 1e29, np.float32))
 
 
 def check_many_cues(view, cues):
