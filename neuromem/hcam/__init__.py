@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from neuromem.hcam.chunk_memory import ChunkMemory
     from neuromem.hcam.chunk_view import ChunkView
     from neuromem.hcam.sequence import causal_chunk_mask, sequence_chunks
+    from neuromem.hcam.stretches import stretch_means
 
 # Public name -> module that has it; loaded when first used.
 HOME = {
@@ -18,6 +19,7 @@ HOME = {
     "ChunkView": "chunk_view",
     "HCAMAttention": "attention",
     **dict.fromkeys(("HCAMBlock", "HCAMEncoderLayer"), "block"),
+    "stretch_means": "stretches",
     **dict.fromkeys(("causal_chunk_mask", "sequence_chunks"), "sequence"),
 }
 
@@ -30,6 +32,7 @@ __all__ = [
     "HCAMEncoderLayer",
     "causal_chunk_mask",
     "sequence_chunks",
+    "stretch_means",
 ]
 
 

@@ -57,6 +57,7 @@ class Attended:
     y: np.ndarray  # (N, H, D)
     o: np.ndarray  # (N, F)
     all_weights: np.ndarray | None  # (N, M) with weight_norm="all"
+    place: np.ndarray  # (N, k) of the summaries that kept chunks were chosen by, among all of a lane; -1 without a chunk
     stamp: np.ndarray  # what the kept chunks held, see stamp_of
 
 

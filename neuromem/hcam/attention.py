@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import Backend, as_array, backend_of, is_device_array, to_host
-from neuromem.errors import InputError, InputTypeError
+from neuromem.backend import NUMPY, Backend, as_array, backend_of, is_device_array, to_host
+from neuromem.errors import BackendError, InputError, InputTypeError
 from neuromem.hcam.attended import (
     ATTEND_NS,
     INNER,
@@ -249,7 +249,8 @@ class HCAMAttention(Layer):
         q : array (B, Q, E)
             Q queries for each of the memory's B lanes.
         memory : ChunkMemory, ChunkView, or (summaries (B, M, D), contents (B, M, C, D))
-            Arrays of the layer's dtype.
+            Arrays of the layer's dtype.  Summaries (B, M, S, D), several to a chunk, let it be as good as the best of them: an
+            addition of this library (see :func:`stretch_means`) for chunks whose mean hides what is looked for.
         mask : bool (B, Q, M), optional
             Chunks that a query may see; those that the memory itself hides stay hidden.
         lengths : int (B, M), optional
@@ -335,8 +336,12 @@ class HCAMAttention(Layer):
         q_hat = summary_query @ weights["key.w"].T
         q_hat *= 1 / math.sqrt(self.features)
         index, score = xp.empty((n, kept), np.int32), xp.empty((n, kept), self.dtype)
-        with kernel_threads(SCORE_NS * n * view.n_slots * width):
-            kernels.summary_topk(q_hat, view.summaries, lane, visible, self._masked_score, index, score)
+        place = index
+        with kernel_threads(SCORE_NS * n * view.summaries.size / max(n_lanes, 1)):
+            if view.summaries.ndim == 3:
+                kernels.summary_topk(q_hat, view.summaries, lane, visible, self._masked_score, index, score)
+            else:
+                place = self._best_stretches(backend, q_hat, view.summaries, lane, visible, index, score)
         weight, all_weights = self._chunk_weights(xp, view, q_hat, visible, index, score)
         filled = view.lengths[lane[:, None], xp.maximum(index, 0)] > 0
         weight[~filled] = 0  # of empty chunks, which only the reference's way of masking can keep, there is nothing to read
@@ -379,6 +384,7 @@ class HCAMAttention(Layer):
             y,
             o,
             all_weights,
+            place,
             stamp_of(view, lane, index),
         )
         return result.reshape(shape), attended
@@ -434,6 +440,25 @@ class HCAMAttention(Layer):
             shown = shown & mask
         seen: np.ndarray = xp.ascontiguousarray(shown).view(np.uint8).reshape(view.n_lanes * n_queries, view.n_slots)
         return seen
+
+    def _best_stretches(
+        self,
+        backend: Backend,
+        q_hat: np.ndarray,
+        summaries: np.ndarray,
+        lane: np.ndarray,
+        visible: np.ndarray,
+        index: np.ndarray,
+        score: np.ndarray,
+    ) -> np.ndarray:
+        """Fill in the chunks whose best summary is among the k best; the places of these summaries."""
+        if backend != NUMPY:
+            raise BackendError("several summaries per chunk work on the CPU only; give one, or move the arrays to the CPU")
+        if self.weight_norm == "all":
+            raise InputError("weight_norm is 'all', 'topk' was expected with several summaries per chunk")
+        stretch = np.empty_like(index)
+        backend.kernels("hcam").stretch_topk(q_hat, summaries, lane, visible, self._masked_score, index, stretch, score)
+        return np.where(index < 0, np.int32(-1), index * np.int32(summaries.shape[2]) + stretch)
 
     def _chunk_weights(
         self, xp: Any, view: ChunkView, q_hat: np.ndarray, visible: np.ndarray, index: np.ndarray, score: np.ndarray

@@ -7,6 +7,7 @@ import numpy as np
 
 from neuromem.backend import array_module, backend_of
 from neuromem.hcam.attended import ATTEND_NS, INNER, Attended, by_head, from_heads, heads_of, places_by_chunk, times_heads
+from neuromem.hcam.stretches import spread_over_stretches
 from neuromem.layers.base import Gradients
 from neuromem.parallel import kernel_threads
 
@@ -85,7 +86,7 @@ def d_queries_of_scores(s: Attended, d_kept: np.ndarray, d_all: np.ndarray | Non
     xp, summaries = array_module(s.x), s.view.summaries
     if not s.index.size:
         return xp.zeros_like(s.q_hat)
-    kept = summaries[s.lane[:, None], xp.maximum(s.index, 0)]
+    kept = summaries.reshape(len(summaries), -1, summaries.shape[-1])[s.lane[:, None], xp.maximum(s.place, 0)]
     kept[s.index < 0] = 0  # no chunk: what lies at index 0 may be anything
     d_q_hat: np.ndarray = (d_kept[:, None] @ kept)[:, 0]
     if d_all is not None:
@@ -101,18 +102,17 @@ def d_memory(
     n_lanes, n_chunks, n_steps, width = s.view.contents.shape
     backend = backend_of(s.x)
     xp, n = backend.xp, len(s.x)
-    padded = xp.zeros((n, n_chunks + 1), s.x.dtype)
-    padded[xp.arange(n)[:, None], s.index] = d_kept  # places without a chunk, -1, are the last column
+    n_places = n_chunks if s.view.summaries.ndim == 3 else n_chunks * s.view.summaries.shape[2]
+    padded = xp.zeros((n, n_places + 1), s.x.dtype)
+    padded[xp.arange(n)[:, None], s.place] = d_kept  # places without a chunk, -1, are the last column
     d_scores = padded[:, :-1] if d_all is None else d_all + padded[:, :-1]
-    per_lane = d_scores.reshape(*s.shape[:2], n_chunks).transpose(0, 2, 1)
-    d_summaries = per_lane @ s.q_hat.reshape(*s.shape[:2], width)
+    per_lane = d_scores.reshape(*s.shape[:2], n_places).transpose(0, 2, 1)
+    d_summaries = (per_lane @ s.q_hat.reshape(*s.shape[:2], width)).reshape(s.view.summaries.shape)
     d_contents = xp.empty(s.view.contents.shape, s.x.dtype)
     order, starts = places_by_chunk(s.index, s.weight, s.lane, n_lanes, n_chunks)
     with kernel_threads(ATTEND_NS * s.p.size * width):
         backend.kernels("hcam").scatter_contents(order, starts, s.q_tilde, s.weight, s.p, d_sum, d_score, d_contents)
     if not summary_is_mean:
         return {"d_summaries": d_summaries, "d_contents": d_contents}
-    lengths = s.view.lengths[:, :, None]
-    share = (xp.arange(n_steps) < lengths) / xp.maximum(lengths, 1)
-    d_contents += d_summaries[:, :, None] * share[..., None].astype(s.x.dtype)
+    d_contents += spread_over_stretches(d_summaries, s.view.lengths, n_steps)
     return {"d_contents": d_contents}

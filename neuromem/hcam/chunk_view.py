@@ -21,7 +21,7 @@ class ChunkView:
     contents : float32 or float64 (lanes, M, C, D)
         Steps of every chunk; what lies beyond a chunk's length is not to be read.  Read-only, perhaps a memory map.
     summaries : as contents, (lanes, M, D)
-        Mean of a chunk's steps.
+        Mean of a chunk's steps; of arrays that belong to no memory also (lanes, M, S, D), several to a chunk.
     lengths : int32 (lanes, M)
         Filled steps; 0: an empty slot.
     first_step : int64 (lanes, M)
@@ -89,7 +89,8 @@ class ChunkView:
 
         Parameters
         ----------
-        summaries : float32 or float64 (lanes, M, D)
+        summaries : float32 or float64 (lanes, M, D), or (lanes, M, S, D)
+            With S to a chunk, see :func:`stretch_means`, a chunk is as good as the best of them.
         contents : same dtype, (lanes, M, C, D)
         lengths : integer (lanes, M), optional
             Filled steps of each chunk, 0 to C; default: all.
@@ -114,8 +115,9 @@ class ChunkView:
         if contents.ndim != 4:
             raise InputError(f"contents has shape {contents.shape}, (lanes, chunks, steps, features) was expected")
         lanes, slots, steps, width = contents.shape
-        if summaries.shape != (lanes, slots, width):
-            raise InputError(f"summaries has shape {summaries.shape}, {(lanes, slots, width)} was expected beside contents")
+        one, several = (lanes, slots, width), (lanes, slots, *summaries.shape[2:3], width)
+        if summaries.shape not in (one, several) or (summaries.ndim == 4 and summaries.shape[2] == 0):
+            raise InputError(f"summaries has shape {summaries.shape}, {one} was expected beside contents")
         if lengths is None:
             filled = xp.full((lanes, slots), steps, np.int32)
         else:

@@ -36,7 +36,7 @@ def stretch_topk(
     """The best summary stands for its chunk."""
     out_index[:], out_stretch[:], out_score[:] = -1, -1, -np.inf
     for n in range(len(q_hat)):
-        scores = summaries[lane[n]].astype(float) @ q_hat[n]
+        scores = (summaries[lane[n]].astype(float) * q_hat[n]).sum(axis=2)  # equal summaries have equal scores
         scores = np.where(np.isnan(scores), -np.inf, scores)
         of_chunk = np.where(visible[n] != 0, scores.max(axis=1), masked_score)
         best = np.argsort(-of_chunk, kind="stable")

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from neuromem.backend import array_module
+from neuromem.errors import InputError
+
 
 def stretch_shares(lengths: np.ndarray, chunk_size: int, n_summaries: int) -> np.ndarray:
     """How much each step counts in the mean of its stretch.
@@ -19,9 +22,17 @@ def stretch_shares(lengths: np.ndarray, chunk_size: int, n_summaries: int) -> np
     -------
     float64 (..., M, S, C / S)
         One over the number of filled steps of the stretch, 0 beyond them.
+
+    Raises
+    ------
+    InputError
+        If C cannot be divided so.
     """
-    filled = (np.arange(chunk_size) < lengths[..., None]).reshape(*lengths.shape, n_summaries, -1)
-    shares: np.ndarray = filled / np.maximum(filled.sum(axis=-1, keepdims=True), 1)
+    if n_summaries < 1 or chunk_size % n_summaries:
+        raise InputError(f"n_summaries is {n_summaries}, a divisor of the chunk size ({chunk_size}) was expected")
+    xp = array_module(lengths)
+    filled = (xp.arange(chunk_size) < lengths[..., None]).reshape(*lengths.shape, n_summaries, -1)
+    shares: np.ndarray = filled / xp.maximum(filled.sum(axis=-1, keepdims=True), 1)
     return shares
 
 
@@ -40,6 +51,11 @@ def stretch_means(contents: np.ndarray, n_summaries: int = 1, lengths: np.ndarra
     -------
     ndarray (lanes, M, D) for one summary, (lanes, M, S, D) for several
         As :class:`HCAMAttention` takes them: a chunk with several is as good as the best of them.
+
+    Raises
+    ------
+    InputError
+        If C cannot be divided so.
 
     Examples
     --------
