@@ -7,9 +7,41 @@ if TYPE_CHECKING:
     from neuromem.retention.adapters import AdaptedMemory, ClassifierMemory, LossMemory, adapt
     from neuromem.retention.array_items import ArrayItems
     from neuromem.retention.checkpoints import log_spaced
+    from neuromem.retention.continual import (
+        ForgettingEvents,
+        Measure,
+        average_accuracy,
+        average_incremental_accuracy,
+        backward_transfer,
+        continual_measures,
+        forgetting,
+        forgetting_events,
+        forward_transfer,
+        intransigence,
+        learning_accuracy,
+        online_matrix,
+        positive_backward_transfer,
+        remembering,
+    )
     from neuromem.retention.course import retention_curve
     from neuromem.retention.cues import cue_mask
+    from neuromem.retention.curve_bootstrap import BootstrapFits, bootstrap
+    from neuromem.retention.curve_comparison import CurveComparison, compare_curves
+    from neuromem.retention.curve_fitting import CurveFit, fit_curve
+    from neuromem.retention.curve_models import MODELS, CurveModel
     from neuromem.retention.foils import Foil
+    from neuromem.retention.human import (
+        EXACT_MINUTES,
+        REPETITIONS,
+        HumanCurve,
+        HumanFigure,
+        ebbinghaus_formula,
+        half_time,
+        human_curve,
+        human_curves,
+        human_figures,
+        overlay,
+    )
     from neuromem.retention.items import (
         Gaussian,
         HierarchicalItems,
@@ -20,6 +52,7 @@ if TYPE_CHECKING:
         Templates,
         source_for,
     )
+    from neuromem.retention.many_curves import ManyFits, fit_many
     from neuromem.retention.recall import recall_probe
     from neuromem.retention.recognition import recognition_probe
     from neuromem.retention.results import ProbeResult
@@ -28,6 +61,54 @@ if TYPE_CHECKING:
 
 # Public names of each module; a module is loaded when one of its names is first used.
 MODULES: dict[str, tuple[str, ...]] = {
+    "continual": (
+        "ForgettingEvents",
+        "Measure",
+        "average_accuracy",
+        "average_incremental_accuracy",
+        "backward_transfer",
+        "continual_measures",
+        "forgetting",
+        "forgetting_events",
+        "forward_transfer",
+        "intransigence",
+        "learning_accuracy",
+        "online_matrix",
+        "positive_backward_transfer",
+        "remembering",
+    ),
+    "curve_bootstrap": (
+        "BootstrapFits",
+        "bootstrap",
+    ),
+    "curve_comparison": (
+        "CurveComparison",
+        "compare_curves",
+    ),
+    "curve_fitting": (
+        "CurveFit",
+        "fit_curve",
+    ),
+    "curve_models": (
+        "MODELS",
+        "CurveModel",
+    ),
+    "human": (
+        "EXACT_MINUTES",
+        "REPETITIONS",
+        "HumanCurve",
+        "HumanFigure",
+        "ebbinghaus_formula",
+        "half_time",
+        "human_curve",
+        "human_curves",
+        "human_figures",
+        "overlay",
+    ),
+    "many_curves": (
+        "ManyFits",
+        "fit_many",
+    ),
     "adapters": ("AdaptedMemory", "ClassifierMemory", "LossMemory", "adapt"),
     "array_items": ("ArrayItems",),
     "checkpoints": ("log_spaced",),
@@ -55,24 +136,58 @@ HOME = {name: module for module, names in MODULES.items() for name in names}
 __all__ = [
     "AdaptedMemory",
     "ArrayItems",
+    "BootstrapFits",
     "ClassifierMemory",
+    "CurveComparison",
+    "CurveFit",
+    "CurveModel",
+    "EXACT_MINUTES",
     "Foil",
+    "ForgettingEvents",
     "Gaussian",
     "HierarchicalItems",
+    "HumanCurve",
+    "HumanFigure",
     "ItemSource",
     "LossMemory",
+    "MODELS",
+    "ManyFits",
+    "Measure",
     "ProbeResult",
+    "REPETITIONS",
     "RandomBits",
     "RandomSigns",
     "SparseBits",
     "Templates",
     "adapt",
+    "average_accuracy",
+    "average_incremental_accuracy",
+    "backward_transfer",
+    "bootstrap",
+    "compare_curves",
+    "continual_measures",
     "cue_mask",
     "d_prime",
+    "ebbinghaus_formula",
     "edit_similarity",
+    "fit_curve",
+    "fit_many",
+    "forgetting",
+    "forgetting_events",
+    "forward_transfer",
+    "half_time",
+    "human_curve",
+    "human_curves",
+    "human_figures",
+    "intransigence",
+    "learning_accuracy",
     "log_spaced",
+    "online_matrix",
+    "overlay",
+    "positive_backward_transfer",
     "recall_probe",
     "recognition_probe",
+    "remembering",
     "retention_curve",
     "roc_area",
     "rouge_l",

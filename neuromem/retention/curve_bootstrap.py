@@ -73,7 +73,7 @@ def bootstrap(fit: CurveFit, outcomes: Any = None, *, draws: int = 2000, random_
     ----------
     fit : CurveFit
     outcomes : array-like (n_items, T), optional
-        What each item did at each time of the fit: 1 for a success, 0.5 for a tie, 0.  Items are drawn whole: what one does at one
+        What each item did at each time of the fit: 1 for a success, 0.5 for a tie, 0.  Items are drawn whole: what one does at a
         time goes with what it does at another.  Default: counts (least squares: residuals) are drawn from the fitted curve.
     draws : int, default 2000
     random_state : None, int, SeedSequence or Generator

@@ -4,7 +4,6 @@
 """
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ LOGGER = logging.getLogger("neuromem")
 MURRE_DROS = "Murre and Dros 2015, PLoS ONE e0120644, table 3"
 MINUTES = np.array([20.0, 60, 540, 1440, 2880, 8640, 44640])
 EXACT_MINUTES = np.array([20.0, 64, 526, 1440, 2880, 8640, 44640])  # Ebbinghaus's own intervals, for his formula
-UNITS = {"minutes": 1.0, "hours": 60.0, "days": 1440.0, "years": 525_960.0, "items": math.nan}
+UNITS = ("items", "updates", "minutes", "hours", "days", "years")
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,10 @@ REPETITIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "dros": ((30.77, 30.64, 31.07, 31.22, 31.42, 31.21, 29.44), (16.26, 19.22, 22.48, 21.33, 24.19, 25.97, 28.23)),
 }
 
+SECOND_HAND = "; read in others' accounts"
 BRADY = "Brady, Konkle, Alvarez and Oliva 2008, PNAS 105"
 SHEPARD = "Shepard 1967, J. Verb. Learn. Verb. Behav. 6"
-CEPEDA = "Cepeda, Vul, Rohrer, Wixted and Pashler 2008, Psychol. Sci. 19; read in others' accounts"
+CEPEDA = "Cepeda, Vul, Rohrer, Wixted and Pashler 2008, Psychol. Sci. 19" + SECOND_HAND
 RUBIN = "Rubin, Hinton and Wenzel 1999, J. Exp. Psychol. LMC 25"
 UNCHECKED = "; from memory, not checked"
 FIGURES: tuple[HumanFigure, ...] = (
@@ -122,9 +122,7 @@ FIGURES: tuple[HumanFigure, ...] = (
         low=0.90,
         n_items=2560,
     ),
-    HumanFigure(
-        "shepard_1967", "pictures recognised at once, median", f"{SHEPARD}; read in others' accounts", 0.985, n_items=612
-    ),
+    HumanFigure("shepard_1967", "pictures recognised at once, median", SHEPARD + SECOND_HAND, 0.985, n_items=612),
     HumanFigure("shepard_1967", "pictures recognised at once, mean", SHEPARD + UNCHECKED, 0.967, verified=False),
     HumanFigure("shepard_1967", "words recognised at once, mean", SHEPARD + UNCHECKED, 0.884, verified=False),
     HumanFigure("shepard_1967", "sentences recognised at once, mean", SHEPARD + UNCHECKED, 0.890, verified=False),
@@ -283,7 +281,7 @@ def overlay(
         A name of :func:`human_curves`.
     time_scale : float or "half", default "half"
         Units of the axis for one minute; "half": so that both fall to half of their first value at the same place.
-    unit : {"items", "minutes", "hours", "days", "years"}
+    unit : {"items", "updates", "minutes", "hours", "days", "years"}
         What the axis counts, for the label.
     machine : pair of array-like, optional
         Times and values that "half" is told from; default: the first line of the axes.
