@@ -6,9 +6,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuromem import InputError
+from neuromem.hcam import chunk_memory, reading
+from neuromem.hcam.chunk_memory import ChunkMemory
 from neuromem.hcam.chunk_view import ChunkView
 from neuromem.hcam.kernels import best_chunks, best_chunks_pruned
 from neuromem.hcam.pruning import SummaryGroups
+from neuromem.hcam.reading import complete_steps, familiarity_of, read_steps
 
 
 def view_of(summaries, lengths=None):
@@ -226,6 +229,46 @@ def test_values_that_are_not_finite_are_never_pruned_wrongly():
     assert_same_chunks(view, groups, cues, np.ones(12, np.uint8), 12)
     index = scanned_and_pruned(view, groups, cues, np.ones(12, np.uint8), 12)[1][0]
     assert index[0, 0] == 9 and 2 not in index
+
+
+@pytest.mark.jit_off
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    chunk_size=st.integers(1, 4),
+    capacity=st.integers(1, 12),
+    n_lanes=st.integers(1, 2),
+    include_open=st.booleans(),
+    across_episodes=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_memory_reads_the_same_with_groups_and_without(seed, chunk_size, capacity, n_lanes, include_open, across_episodes):
+    """Whatever happens to it: the ring comes round, lanes are emptied, episodes end, it is copied."""
+    rng = np.random.default_rng(seed)
+    memory = ChunkMemory(
+        3, chunk_size, capacity, n_lanes=n_lanes, include_open=include_open, across_episodes=across_episodes, n_chunks=3
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "PRUNE_FROM", 1)
+        patch.setattr(chunk_memory, "PRUNE_FROM", 1)
+        patch.setattr(SummaryGroups.__init__, "__defaults__", (3, "float32"))
+        for _ in range(12):
+            steps = 10.0 ** rng.integers(-1, 3) * rng.standard_normal((rng.integers(1, 9), n_lanes, 3))
+            memory.write(steps[:, 0] if n_lanes == 1 else steps)
+            if rng.random() < 0.2:
+                memory.flush()
+            if rng.random() < 0.1:
+                memory.reset([int(rng.integers(n_lanes))])
+            if rng.random() < 0.1:
+                memory = memory.copy()
+            lane, cues = int(rng.integers(n_lanes)), rng.standard_normal((3, 3))
+            view = memory.view()
+            found, wanted = memory.read(cues, k=2, lane=lane), read_steps(view, cues, k=2, n_chunks=3, lane=lane)
+            np.testing.assert_array_equal(found.ids, wanted.ids)
+            np.testing.assert_array_equal(found.info["chunks"], wanted.info["chunks"])
+            known = np.array([True, False, True])
+            completed = complete_steps(view, cues, known, n_chunks=3, lane=lane)
+            np.testing.assert_array_equal(memory.complete(cues, known, lane=lane), completed)
+            np.testing.assert_array_equal(memory.familiarity(cues, lane=lane), familiarity_of(view, cues, n_chunks=3, lane=lane))
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_features", 0), ("group_size", 0), ("dtype", "int8")])
