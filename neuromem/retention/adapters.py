@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuromem.backend import to_host
+from neuromem.backend import is_device_array, to_host
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, InputError, InputTypeError, NotFittedError, ProbeMutatedMemoryError
 from neuromem.protocols import ItemSpec
@@ -332,10 +332,15 @@ def feed(digest: Any, value: Any, seen: set[int]) -> None:
         digest.update(repr(sorted(value, key=repr)).encode())
     elif isinstance(value, np.random.Generator):
         feed(digest, value.bit_generator.state, seen)
+    elif isinstance(value, Estimator):
+        # what it declares, without the copies that get_state would make
+        seen.add(id(value))
+        names = (*value._STATE, *value._SCALARS, *value._CHILDREN)
+        feed(digest, {name: getattr(value, name) for name in names if hasattr(value, name)}, seen)
     elif callable(getattr(value, "get_state", None)):
         seen.add(id(value))
         feed(digest, value.get_state(), seen)
-    elif hasattr(value, "__array__"):
+    elif hasattr(value, "__array__") or is_device_array(value):
         feed(digest, to_host(value.detach().cpu() if hasattr(value, "detach") else value), seen)
     elif getattr(value, "__dict__", None):
         seen.add(id(value))
@@ -345,7 +350,7 @@ def feed(digest: Any, value: Any, seen: set[int]) -> None:
 
 
 def state_digest(memory: Any) -> str:
-    """A digest of all that a memory has learned: of ``get_state()`` where it has one, else of its attributes."""
+    """A digest of all that a memory has learned: what an estimator declares, ``get_state()``, or else its attributes."""
     digest = hashlib.blake2b(digest_size=16)
     inner = memory.inner if isinstance(memory, AdaptedMemory) else memory
     feed(digest, inner, set())

@@ -278,19 +278,27 @@ class CrossSectional(Run):
 
     def finish(self) -> None:
         """Whether the two ends of the stream tell the same curve: the chance of a difference as large if they do."""
-        counted = [row for row in self.found["rows"] if row.get("measure") in ("accuracy", *SHARES)]
-        curves: dict[tuple, dict[str, dict[int, tuple[float, float]]]] = {}
-        for row in counted:
-            if row["condition"] in ("studied", "midpoint"):
-                key = tuple(row.get(name) for name in ("probe", "measure", "foil", "level", "cue", "cue_fraction"))
-                curves.setdefault(key, {"studied": {}, "midpoint": {}})[row["condition"]][row["lag_items"]] = (row["k"], row["n"])
-        for key, ends in curves.items():
-            ages = [age for age in ends["midpoint"] if age in ends["studied"]]
-            if ages:
-                (k, n), (k_late, n_late) = (np.array([ends[end][age] for age in ages]).T for end in ("midpoint", "studied"))
-                own = dict(zip(("probe", "measure", "foil", "level", "cue", "cue_fraction"), key, strict=True))
-                row = {"condition": "midpoint", "n": len(ages), "value": difference_test(k, n, k_late, n_late)[1]}
-                self.found["rows"].append(self.common | own | row | {"measure": f"stationarity_p_{own['measure']}"})
+        names = ("probe", "measure", "foil", "level", "cue", "cue_fraction")
+        curves: dict[tuple, dict[tuple[str, int], tuple[float, float]]] = {}
+        for row in self.found["rows"]:
+            if row["condition"] in ("studied", "midpoint") and row["measure"] in ("accuracy", "strict_accuracy", *SHARES):
+                key = tuple(row.get(name) for name in names)
+                curves.setdefault(key, {})[row["condition"], row["lag_items"]] = row["k"], row["n"]
+        for key, points in curves.items():
+            own = dict(zip(names, key, strict=True))
+            ages = [age for end, age in points if end == "midpoint"]
+            if own["measure"] == "strict_accuracy" or not ages:
+                continue
+            strict = curves.get((key[0], "strict_accuracy", *key[2:]), points)  # recognition's ties count half
+            arguments = []
+            for end in ("midpoint", "studied"):
+                k, n = np.array([points[end, age] for age in ages]).T
+                right = np.array([strict[end, age][0] for age in ages])
+                arguments.append((k, n, right + (k - right) / 2))
+            (k, n, squares), (k_late, n_late, squares_late) = arguments
+            p = difference_test(k, n, k_late, n_late, squares, squares_late)[1]
+            row = {"condition": "midpoint", "n": len(ages), "value": p, "measure": f"stationarity_p_{own['measure']}"}
+            self.found["rows"].append(self.common | own | row)
 
 
 class SteadyState(CrossSectional):

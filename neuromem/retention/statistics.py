@@ -295,13 +295,17 @@ def n_for_precision(precision: float, confidence: float = 0.95) -> int:
     return int(np.ceil(0.25 * (half_width(confidence) / precision) ** 2))
 
 
-def difference_test(k: Any, n: Any, k_other: Any, n_other: Any) -> tuple[float, float]:
+def difference_test(
+    k: Any, n: Any, k_other: Any, n_other: Any, squares: Any = None, squares_other: Any = None
+) -> tuple[float, float]:
     """Whether two curves are one: chi-square over their points, with unequal ns allowed.
 
     Parameters
     ----------
     k, n, k_other, n_other : arrays (T,)
-        Successes and trials at each point of either curve.
+        Sum of outcomes and trials at each point of either curve.
+    squares, squares_other : arrays (T,), optional
+        Sums of squared outcomes, where ties count in part; default: outcomes are 0 or 1, and these are k.
 
     Returns
     -------
@@ -312,8 +316,9 @@ def difference_test(k: Any, n: Any, k_other: Any, n_other: Any) -> tuple[float, 
     from scipy.special import chdtrc
 
     k, n, k_other, n_other = (np.asarray(a, np.float64) for a in (k, n, k_other, n_other))
+    squared = np.asarray(k if squares is None else squares) + np.asarray(k_other if squares_other is None else squares_other)
     pooled = (k + k_other) / (n + n_other)
-    variance = pooled * (1 - pooled) * (1 / n + 1 / n_other)
+    variance = np.maximum(0.0, squared / (n + n_other) - pooled**2) * (1 / n + 1 / n_other)
     used = variance > 0
     chi_square = float(((k / n - k_other / n_other)[used] ** 2 / variance[used]).sum())
     return chi_square, float(chdtrc(used.sum(), chi_square)) if used.any() else 1.0
