@@ -16,6 +16,7 @@ from neuromem.random import RandomState, generator_for, seed_sequence_of
 
 STEPS_AT_ONCE = 65_536  # of sequences that are predicted together
 ALL = "all"  # the one array that all weights lie in
+CLASS_TYPES = (*(np.dtype(code).str for code in "?bBhHiIlLqQefd"), "U", "O")  # of labels: numbers, text, objects
 
 
 class HCAMClassifier(Estimator):
@@ -138,7 +139,6 @@ class HCAMClassifier(Estimator):
         validate.integer(self.batch_size, "batch_size", 1)
         validate.number(self.learning_rate, "learning_rate", low=0, low_open=True)
         validate.number(self.clip_norm, "clip_norm", low=0, low_open=True)
-        seed_sequence_of(self.random_state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -166,8 +166,10 @@ class HCAMClassifier(Estimator):
 
     def _start(self, X: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> None:
         """Forget everything and make the parts for sequences like X."""
-        self.class_names_, self.class_type_ = classes.tolist(), classes.dtype.str
-        self.n_features_in_, self.n_updates_, self.loss_curve_ = int(X.shape[2]), 0, []
+        self.class_names_ = classes.tolist()
+        self.class_type_ = classes.dtype.str if classes.dtype.kind in "biuf" else classes.dtype.kind
+        self.n_features_in_, self.n_updates_ = int(X.shape[2]), 0
+        self.loss_curve_: list[float] = []
         steps = X.reshape(-1, X.shape[2])
         self.mean_, spread = steps.mean(axis=0, dtype=np.float64), steps.std(axis=0, dtype=np.float64)
         self.spread_ = np.where(spread > 0, spread, 1.0)
@@ -198,7 +200,7 @@ class HCAMClassifier(Estimator):
         if set(arrays) != set(self._STATE) or set(scalars) != set(self._SCALARS):
             raise FormatError("a fitted classifier has weights, moments, scales, counts and classes")
         names, n_features = scalars["class_names_"], scalars["n_features_in_"]
-        if not isinstance(names, list) or not names or np.dtype(scalars["class_type_"]).kind not in "biufUO":
+        if not isinstance(names, list) or not names or scalars["class_type_"] not in CLASS_TYPES:
             raise FormatError("class_names_ is no list of labels")
         if len(np.unique(np.array(names, scalars["class_type_"]))) != len(names):
             raise FormatError("class_names_ holds a label twice")
@@ -386,9 +388,8 @@ class HCAMClassifier(Estimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The class with the largest score, ties to the first, (n,)."""
-        found: np.ndarray = (
-            self.classes_[self.decision_scores(X).argmax(axis=1)] if self._is_fitted() else self.decision_scores(X)
-        )
+        best = self.decision_scores(X).argmax(axis=1)
+        found: np.ndarray = self.classes_[best]
         return found
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -14,6 +14,8 @@ from neuromem.layers.dense import Dense
 from neuromem.layers.norm import LayerNorm
 from neuromem.random import RandomState
 
+MOST_LAYERS = 100
+
 
 class SequenceNetwork(Composite):
     """Scores for the whole of a sequence: an encoder of short windows, HCAM layers, and a question asked at the last step.
@@ -111,7 +113,7 @@ class SequenceNetwork(Composite):
         super()._validate_params()
         names = ("n_features", "n_outputs", "width", "window", "hidden", "chunk_size", "top_k", "n_heads", "n_layers")
         for name in names:
-            validate.integer(getattr(self, name), name, 1)
+            validate.integer(getattr(self, name), name, 1, MOST_LAYERS if name == "n_layers" else None)
 
     def forward(self, x: Any) -> np.ndarray:
         """Scores of sequences.
