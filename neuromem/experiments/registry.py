@@ -42,6 +42,15 @@ EXPERIMENTS = {
         Experiment("hopfield-loss", "hopfield_loss", "energy and squared errors fall together", "none", "0.1", "none read"),
         Experiment("hopfield-load", "hopfield_load", "patterns at once, 10^3 to 10^9 units", "none", "0.1", "none read"),
         Experiment("hopfield-mnist", "hopfield_mnist", "digits as patterns with blank entries", "MNIST", "0.4", "none"),
+        Experiment(
+            "retention-human",
+            "retention_human",
+            "forgetting curves fitted to what people kept",
+            "none (human_memory for free recall)",
+            "0.1",
+            "formula of 1885: k 1.84, c 1.25",
+            seeds=1,
+        ),
         Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "60", "curves only", seeds=1),
     )
 }
