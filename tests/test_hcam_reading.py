@@ -263,6 +263,20 @@ def test_empty_memories_give_zeros_and_no_ids():
 
 
 @pytest.mark.jit_off
+def test_groups_that_know_nothing_of_a_lane(monkeypatch):
+    monkeypatch.setattr(reading, "PRUNE_FROM", 1)
+    view = stream_view(np.random.default_rng(16), 2)
+    hidden = ChunkView(view.contents, view.summaries, view.lengths, view.first_step, np.zeros((2, 6), bool))
+    groups = SummaryGroups(5)
+    for _ in range(2):
+        for seen in (view, hidden):
+            for lane in (0, 1):
+                cues = np.ones((2, 5))
+                assert_same_recall(read_steps(seen, cues, lane=lane), read_steps(seen, cues, lane=lane, groups=groups))
+        groups.closed(view, 0, np.flatnonzero(view.visible[0]))
+
+
+@pytest.mark.jit_off
 def test_a_read_changes_nothing_and_takes_arrays_that_cannot_be_written():
     rng = np.random.default_rng(4)
     view = stream_view(rng, 2)

@@ -293,7 +293,7 @@ def kept_chunks(
     kernels = NUMPY.kernels("hcam")
     if n_cues < MANY_CUES and groups is not None and n_slots >= PRUNE_FROM:
         grouped, loose = groups.members_of(lane, seen.visible)
-        if 4 * len(loose) < n_slots:
+        if grouped.any() and 4 * len(loose) < n_slots:
             scanned = np.empty(n_cues, np.int64)
             bounds = groups.group_size, read_only(groups.centres[lane]), read_only(groups.reach[lane])
             with kernel_threads(SCAN_NS * n_cues * n_slots * width / 4):
