@@ -227,6 +227,11 @@ def test_going_to_a_lone_dancer_is_learned():
     assert returns[0] < 0.25 and returns[-1] > 2.5 * returns[0]
 
 
+def test_an_unknown_memory_is_refused():
+    with pytest.raises(InputError, match="memory is 'none'"):
+        BalletAgent("none")
+
+
 def test_exchanged_memories_are_those_of_neighbours():
     agent = small_agent("flat")
     unsettle(agent)

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromem import validate
 from neuromem.environments import INSTRUCTIONS
+from neuromem.errors import InputError
 from neuromem.hcam import HCAMAttention
 from neuromem.layers import (
     LSTM,
@@ -102,7 +102,9 @@ class BalletAgent(Composite):
         dtype: str = "float32",
         random_state: Any = 0,
     ) -> None:
-        self.memory = validate.choice(memory, "memory", MEMORIES)
+        if memory not in MEMORIES:
+            raise InputError(f"memory is {memory!r}, one of {MEMORIES} was expected")
+        self.memory = memory
         self.width, self.n_features, self.n_motion, self.n_hidden = width, n_features, n_motion, n_hidden
         self.n_heads, self.top_k, self.chunk_size, self.window = n_heads, top_k, chunk_size, window
         self.detach_memory = detach_memory

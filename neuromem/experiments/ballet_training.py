@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromem import validate
 from neuromem.environments import Ballet
 from neuromem.errors import FormatError, InputError
 from neuromem.experiments.ballet_agent import N_ACTIONS, N_SQUARES, BalletAgent, LossWeights, Targets, Views, loss_of
@@ -305,7 +304,6 @@ class Trainer:
 
 def smoothed(curve: list[tuple[int, float, float]], n: int = 50) -> tuple[np.ndarray, np.ndarray]:
     """Environment steps and mean return over the last ``n`` updates, at every ``n``-th update."""
-    validate.integer(n, "n", 1)
     rows = np.array(curve).reshape(-1, 3)
     whole = len(rows) // n
     return rows[n - 1 : whole * n : n, 0], rows[: whole * n, 1].reshape(whole, n).mean(axis=1)
