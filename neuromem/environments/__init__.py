@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuromem.environments.ballet import Ballet, BalletStep
-    from neuromem.environments.dances import DANCES, INSTRUCTIONS, MOVES
+    from neuromem.environments.dances import DANCES, INSTRUCTIONS, MOVES, dance_offsets
     from neuromem.environments.gymnasium_adapter import make
 
 # Public name -> module that has it; loaded when first used.
@@ -15,10 +15,11 @@ HOME = {
     "DANCES": "dances",
     "INSTRUCTIONS": "dances",
     "MOVES": "dances",
+    "dance_offsets": "dances",
     "make": "gymnasium_adapter",
 }
 
-__all__ = ["DANCES", "INSTRUCTIONS", "MOVES", "Ballet", "BalletStep", "make"]
+__all__ = ["DANCES", "INSTRUCTIONS", "MOVES", "Ballet", "BalletStep", "dance_offsets", "make"]
 
 
 def __getattr__(name: str) -> Any:
