@@ -79,6 +79,19 @@ def test_public_name_is_in_the_reference(module, name):
         assert any(value is other for other in DOCUMENTED.values())
 
 
+def test_bridges_are_in_the_reference_by_their_names():
+    """They are not imported: what they bridge to may not be installed."""
+    for path in (ROOT / "neuromem" / "interop").glob("[a-z]*.py"):
+        (names,) = (
+            ast.literal_eval(node.value)
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+        )
+        assert f".. py:module:: neuromem.interop.{path.stem}" in PAGES["api/interop"]
+        for name in names:
+            assert re.search(rf"^\.\. py:class:: {name}\b", PAGES["api/interop"], re.M)
+
+
 def test_the_reference_lists_nothing_twice():
     listed = [id(value) for value in DOCUMENTED.values()]
     assert len(listed) == len(set(listed))

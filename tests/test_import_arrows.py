@@ -72,11 +72,14 @@ RULES: list[tuple[str, set[str], set[str]]] = [
             ),
             (
                 f"neuromem.{system}.",
-                CORE | {"neuromem.protocols", "neuromem.optim", "neuromem.layers.", "neuromem.column_store", f"neuromem.{system}."},
+                CORE
+                | {"neuromem.protocols", "neuromem.optim", "neuromem.layers.", "neuromem.column_store", f"neuromem.{system}."},
                 {"scipy", "cv2", "skimage", "matplotlib", "tqdm"},
             ),
         )
     ],
+    ("neuromem.interop", set(), set()),
+    ("neuromem.interop.", {"neuromem.errors", "neuromem.backend", "neuromem.hcam."}, set()),
     ("neuromem.gpu.", {"neuromem.errors", "neuromem.random", "neuromem.gpu."}, {"cupy"}),
 ]
 
@@ -147,7 +150,9 @@ def faults(module: str, text: str) -> list[str]:
     return found
 
 
-TOP_OF = {"neuromem.jit": {"numpy", "numba"}, "neuromem": set(), "neuromem.errors": set(), "neuromem.gpu": set()}
+TOP_OF = {"neuromem.jit": {"numpy", "numba"}, "neuromem": set(), "neuromem.errors": set(), "neuromem.gpu": set()} | {
+    "neuromem.interop.torch": {"torch"}
+}
 
 
 def closed(module: str) -> bool:
@@ -186,6 +191,9 @@ def test_one_system_never_imports_another():
         ("neuromem.gpu", "import cupy"),
         ("neuromem.cli.demo", "import numba"),
         ("neuromem.errors", "import numpy"),
+        ("neuromem.hcam.attention", "from neuromem.interop import torch"),
+        ("neuromem.experiments.demo", "from neuromem.interop.torch import HCAMAttentionModule"),
+        ("neuromem.interop.torch", "import numpy, cupy"),
     ],
 )
 def test_forbidden_arrows_are_found(module, text):
