@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         UnknownKeyError,
         UnsupportedCodecError,
     )
-    from neuromem.hcam import ChunkMemory, HCAMAttention, HCAMBlock, HCAMEncoderLayer
+    from neuromem.hcam import ChunkMemory, HCAMAttention, HCAMBlock, HCAMClassifier, HCAMEncoderLayer
     from neuromem.hopfield import MultitaskingHebbian
     from neuromem.hopfield.baselines import (
         BidirectionalAssociativeMemory,
@@ -76,7 +76,7 @@ HOME = {
         ),
         "hopfield.baselines",
     ),
-    **dict.fromkeys(("ChunkMemory", "HCAMAttention", "HCAMBlock", "HCAMEncoderLayer"), "hcam"),
+    **dict.fromkeys(("ChunkMemory", "HCAMAttention", "HCAMBlock", "HCAMClassifier", "HCAMEncoderLayer"), "hcam"),
     "MultitaskingHebbian": "hopfield",
     "MultiScaleSparseyClassifier": "sparsey",
     "SparseyClassifier": "sparsey",
@@ -136,6 +136,7 @@ __all__ = [
     "FormatError",
     "HCAMAttention",
     "HCAMBlock",
+    "HCAMClassifier",
     "HCAMEncoderLayer",
     "HopfieldNetwork",
     "InputError",

@@ -46,6 +46,7 @@ CLASSES: dict[str, tuple[str, str]] = {
     "hcam.ChunkMemory": ("neuromem.hcam.chunk_memory", "ChunkMemory"),
     "hcam.HCAMAttention": ("neuromem.hcam.attention", "HCAMAttention"),
     "hcam.HCAMBlock": ("neuromem.hcam.block", "HCAMBlock"),
+    "hcam.HCAMClassifier": ("neuromem.hcam.classifier", "HCAMClassifier"),
     "hcam.HCAMEncoderLayer": ("neuromem.hcam.block", "HCAMEncoderLayer"),
     "hopfield.BidirectionalAssociativeMemory": ("neuromem.hopfield.baselines.bidirectional", "BidirectionalAssociativeMemory"),
     "hopfield.DenseAssociativeMemory": ("neuromem.hopfield.baselines.dense", "DenseAssociativeMemory"),

@@ -462,6 +462,8 @@ def test_lanes_and_chunks_that_are_not_there():
                 verb(lanes)
         with pytest.raises(InputTypeError, match="lanes"):
             verb(1.5)
+        with pytest.raises(InputTypeError, match="lanes"):
+            verb("0")
     for i, lane in ((4, 0), (99, 0), (-1, 0), (0, 2)):
         with pytest.raises(InputError):
             memory.chunk(i, lane)

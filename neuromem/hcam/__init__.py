@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from neuromem.hcam.block import HCAMBlock, HCAMEncoderLayer
     from neuromem.hcam.chunk_memory import ChunkMemory
     from neuromem.hcam.chunk_view import ChunkView
+    from neuromem.hcam.classifier import HCAMClassifier
     from neuromem.hcam.sequence import causal_chunk_mask, sequence_chunks
     from neuromem.hcam.stretches import stretch_means
 
@@ -18,6 +19,7 @@ HOME = {
     "ChunkMemory": "chunk_memory",
     "ChunkView": "chunk_view",
     "HCAMAttention": "attention",
+    "HCAMClassifier": "classifier",
     **dict.fromkeys(("HCAMBlock", "HCAMEncoderLayer"), "block"),
     "stretch_means": "stretches",
     **dict.fromkeys(("causal_chunk_mask", "sequence_chunks"), "sequence"),
@@ -29,6 +31,7 @@ __all__ = [
     "ChunkView",
     "HCAMAttention",
     "HCAMBlock",
+    "HCAMClassifier",
     "HCAMEncoderLayer",
     "causal_chunk_mask",
     "sequence_chunks",

@@ -223,7 +223,7 @@ class ChunkMemory(ChunkState):
             if lanes.shape != mask.shape:
                 raise InputError(f"lanes has shape {lanes.shape}, ({self.n_lanes},) was expected")
             return lanes.copy()
-        for lane in lanes if isinstance(lanes, (Iterable, np.ndarray)) and np.ndim(lanes) else [lanes]:
+        for lane in lanes if isinstance(lanes, Iterable) and not isinstance(lanes, str) else [lanes]:
             mask[validate.integer(lane, "lanes", 0, self.n_lanes - 1)] = True
         return mask
 
@@ -416,7 +416,6 @@ class ChunkMemory(ChunkState):
 
 def frozen(*parts: Any) -> ChunkView:
     """A view that cannot be written through, from slices of its arrays and a version."""
-    *arrays, version = parts
-    for array in arrays:
+    for array in parts[:-1]:
         array.flags.writeable = False
-    return ChunkView(*arrays, version)
+    return ChunkView(*parts)

@@ -45,7 +45,8 @@ class ChunkRing:
         self.opened, self.dead, self.fill, self.current, self.summed, self.sealed = np.zeros((6, self.n_lanes), np.int64)
         self.sums = np.zeros((self.n_lanes, n_features))
         self.forget_chunks()
-        self.rows: np.ndarray | None = None  # steps of the open chunk, where there is but one lane
+        self.rows: np.ndarray | None = None  # steps of the open chunk, where there is but one lane; its slot and how many
+        self.slot, self.n_open = 0, 0
         self.groups = SummaryGroups(n_features, dtype=self.dtype)
         self.grouped_open, self.grouped_closed = np.zeros((2, self.n_lanes), np.int64)
         if self.n_lanes > 1:

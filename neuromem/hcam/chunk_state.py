@@ -235,8 +235,8 @@ class ChunkState(Estimator):
         if ring is None or disk is None:
             return
         n = ring.lengths.shape[1]
-        arrays = disk.contents, disk.summaries, ring.lengths, disk.chunks
-        damaged = first_damaged(*(a[:, :n] for a in arrays), ring.capacity, ring.dead, ring.sealed)
+        contents, summaries, chunks = (array[:, :n] for array in (disk.contents, disk.summaries, disk.chunks))
+        damaged = first_damaged(contents, summaries, ring.lengths, chunks, ring.capacity, ring.dead, ring.sealed)
         if damaged is not None:
             raise FormatError(f"{disk.store.path}: the chunk in slot {damaged[1]} of lane {damaged[0]} is damaged")
 

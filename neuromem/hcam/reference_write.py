@@ -79,13 +79,13 @@ def summarise_open(
 ) -> None:
     """Means of the steps in open chunks."""
     for lane in np.flatnonzero(fill):
-        slot, n = (opened[lane] - 1) % capacity, fill[lane]
+        slot, n = int(opened[lane] - 1) % capacity, int(fill[lane])
         out_sums[lane] = contents[lane, slot, :n].sum(axis=0, dtype=np.float64)
         out_summed[lane] = n
         out_summaries[lane, slot] = out_sums[lane] / n
         if close_lanes[lane]:
             out_lengths[lane, slot] = n
-            close(lane, slot, n, out_summaries, out_closed, out_fill, out_sums, out_summed)
+            close(int(lane), slot, n, out_summaries, out_closed, out_fill, out_sums, out_summed)
 
 
 def summarise_closed(
