@@ -379,10 +379,9 @@ class Reader:
         pure = getattr(memory, "probe_is_pure", True)
         self.memory = memory if pure else copy_of(memory)
         self.probe = probe
-        if check_purity is None:
-            n_bytes = getattr(memory, "nbytes", 0)
-            check_purity = pure and isinstance(n_bytes, (int, np.integer)) and n_bytes <= SMALL_STATE
-        self.check = bool(check_purity) and pure
+        n_bytes = getattr(memory, "nbytes", 0)
+        small = isinstance(n_bytes, (int, np.integer)) and bool(n_bytes <= SMALL_STATE)
+        self.check = bool(pure) and (small if check_purity is None else bool(check_purity))
 
     def __enter__(self) -> "Reader":
         self.before = state_digest(self.memory) if self.check else ""

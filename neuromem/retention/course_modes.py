@@ -149,12 +149,14 @@ class Run:
         self.found["position"] = stop
         return stop - start
 
-    def asked(self, memory: Any, probes: ProbeSet, condition: str, before_study: bool = False, **columns: Any) -> Values:
+    def asked(
+        self, memory: Any, probes: ProbeSet, condition: str, columns: dict[str, Any] | None = None, before_study: bool = False
+    ) -> Values:
         """Values of a set of items under a condition, with the columns that all of them share."""
         began = time.perf_counter()
         with Reader(memory, self.plan.check_purity, "retention_curve") as reader:
             values = probes.values(reader, before_study)
-        common = self.common | {"condition": condition, "seconds": time.perf_counter() - began} | columns
+        common = self.common | {"condition": condition, "seconds": time.perf_counter() - began} | (columns or {})
         return [(common | own, found) for own, found in values]
 
     def tabulate(self, values: Values) -> None:
@@ -164,7 +166,7 @@ class Run:
 
     def start(self) -> None:
         """The prior, and the study."""
-        self.tabulate(self.asked(self.live, self.control, "prior", True, exposures=0))
+        self.tabulate(self.asked(self.live, self.control, "prior", {"exposures": 0}, before_study=True))
         self.study()
         self.found["prior"] = True
 
@@ -211,13 +213,13 @@ class Longitudinal(Run):
     def probe(self, stop: int, written: int) -> None:
         """Targets, controls, and targets of a memory that had nothing to write."""
         lags = {"lag_items": stop, "lag_updates": self.found["updates"]}
-        studied = self.asked(self.live, self.targets, "studied", **lags)
+        studied = self.asked(self.live, self.targets, "studied", lags)
         self.tabulate(studied)
-        self.tabulate(self.asked(self.live, self.control, "unstudied", **lags))
+        self.tabulate(self.asked(self.live, self.control, "unstudied", lags))
         if self.idle is not None:
             if written:
                 self.idle.idle(written)
-            self.tabulate(self.asked(self.idle, self.targets, "idle", **lags))
+            self.tabulate(self.asked(self.idle, self.targets, "idle", lags))
         for columns, values in studied if self.keeps else ():
             if columns["probe"] == "recognition" or columns["measure"] in SHARES:
                 name = key_of(columns, self.plan.foils)
@@ -272,7 +274,7 @@ class CrossSectional(Run):
         condition = "studied" if stop == self.plan.n_target else "midpoint"
         for age, probes in self.windows(stop, self.plan.n_probe):
             lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
-            self.tabulate(self.asked(self.live, probes, condition, **lags))
+            self.tabulate(self.asked(self.live, probes, condition, lags))
         if condition == "studied":
             self.tabulate(self.asked(self.live, self.control, "unstudied"))
 
@@ -315,7 +317,8 @@ class SteadyState(CrossSectional):
         pools = self.found.setdefault("pools", [])
         found: Values = []
         for age, probes in self.windows(stop, max(1, self.plan.n_probe // len(self.stops))):
-            found += self.asked(self.live, probes, "studied", lag_items=age, lag_updates=age // self.plan.batch_size)
+            lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
+            found += self.asked(self.live, probes, "studied", lags)
         found += self.asked(self.live, self.control, "unstudied")
         index = {pool["key"]: pool for pool in pools}
         for columns, values in found:

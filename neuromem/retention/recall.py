@@ -328,7 +328,8 @@ def recall_probe(
                     advance(1)
                     if n_passes not in passes:
                         continue
-                common = {"system": system, "probe": "recall", "condition": "studied" if n_passes else "prior"}
+                condition = "studied" if n_passes else "prior"
+                common: dict[str, Any] = {"system": system, "probe": "recall", "condition": condition}
                 common |= {"exposures": n_passes, "seed": seed}
                 with Reader(live, check_purity, probe) as reader:
                     for part in prepared:

@@ -236,7 +236,8 @@ def recognition_probe(
                         )
                     else:
                         priors.append(choice.outcomes)
-                    common = {"system": name, "probe": "recognition", "condition": "studied" if n_passes else "prior"}
+                    condition = "studied" if n_passes else "prior"
+                    common: dict[str, Any] = {"system": name, "probe": "recognition", "condition": condition}
                     common |= {"foil": foil.family, "level": foil.level, "exposures": n_passes, "seed": seed, "seconds": seconds}
                     rows += [common | row for row in found]
     config = {

@@ -25,7 +25,8 @@ def common_lengths(
                 return longest(i - 1, j - 1) + 1
             return max(longest(i - 1, j), longest(i, j - 1))
 
-        out_lengths[pair] = longest(len(a), len(b))
+        work[pair, : len(b) + 1] = [longest(len(a), j) for j in range(len(b) + 1)]  # the table's last row
+        out_lengths[pair] = work[pair, len(b)]
 
 
 def edit_distances(
@@ -46,4 +47,5 @@ def edit_distances(
                 return i + j
             return min(least(i - 1, j) + 1, least(i, j - 1) + 1, least(i - 1, j - 1) + (a[i - 1] != b[j - 1]))
 
-        out_distances[pair] = least(len(a), len(b))
+        work[pair, : len(b) + 1] = [least(len(a), j) for j in range(len(b) + 1)]
+        out_distances[pair] = work[pair, len(b)]
