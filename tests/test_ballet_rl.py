@@ -16,6 +16,7 @@ from neuromem.environments import Ballet
 from neuromem.experiments.ballet_agent import MEMORIES, BalletAgent, LossWeights, Targets, chunked, loss_of
 from neuromem.experiments.ballet_rl import run
 from neuromem.experiments.ballet_training import Settings, Trainer, play, smoothed
+from neuromem.hcam import ChunkMemory
 
 ROOT = Path(__file__).parent.parent
 SMALL = Settings(n_dancers=2, delay=1, n_choices=6, n_envs=8)
@@ -109,6 +110,19 @@ def test_chunks_hold_every_step_once_and_the_last_is_closed_as_it_is():
     assert lengths.tolist() == [[4, 4, 3]] * 3
     np.testing.assert_array_equal(contents.reshape(3, 12, 4)[:, :11], stored)
     np.testing.assert_allclose(summaries[:, 2], stored[:, 8:].mean(axis=1))
+
+
+def test_the_agent_s_chunks_are_those_of_a_chunk_memory():
+    agent = small_agent("hcam")
+    unsettle(agent)
+    views, _ = batch(agent)
+    wanted = agent.ask(agent.watch(views.watched), views.instruction)
+    memory = ChunkMemory(agent.width, chunk_size=agent.chunk_size, capacity=16, n_lanes=len(wanted), dtype="float64")
+    for step in agent.stored(agent.frames(views.watched)).swapaxes(0, 1):
+        memory.append(step)
+    memory.flush()
+    found = agent.children["memory"].attend(agent.question(views.instruction), memory)
+    np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-10, atol=1e-12)
 
 
 def test_the_loss_does_not_see_what_lies_behind_an_episode_s_end():
@@ -221,10 +235,10 @@ def test_checkpoints_of_other_settings_or_damaged_ones_are_refused(tmp_path):
 
 
 def test_going_to_a_lone_dancer_is_learned():
-    trainer = Trainer(Settings(n_dancers=1, delay=1, n_choices=10, n_envs=64, forecast=0.0))
-    trainer.train(120)
+    trainer = Trainer(Settings(n_dancers=1, delay=1, n_choices=12, n_envs=64, forecast=0.0))
+    trainer.train(160)
     _, returns = smoothed(trainer.curve, 20)
-    assert returns[0] < 0.25 and returns[-1] > 2.5 * returns[0]
+    assert returns[0] < 0.2 and returns[-1] > 0.4
 
 
 def test_an_unknown_memory_is_refused():

@@ -12,7 +12,7 @@ from neuromem.progress import progress_bar
 MEMORIES = {"hcam": "chunks (HCAM)", "flat": "flat attention", "lstm": "LSTM"}
 LEVELS = {"2 dancers, delay 2": (2, 2), "2 dancers, delay 16": (2, 16)}
 UNSEEN = {"2 dancers, delay 48": (2, 48), "4 dancers, delay 16": (4, 16)}  # never trained on
-N_UPDATES, QUICK_UPDATES = 500, 40  # of each run, and what each further call adds
+N_UPDATES, QUICK_UPDATES = 1500, 40  # of each run, and what each further call adds
 N_TESTED, QUICK_TESTED, N_TESTED_UNSEEN = 1024, 128, 256
 PUBLISHED_LIMIT = 320  # of delay 16
 CURVE_POINTS = 6
@@ -49,6 +49,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
                 for metric, values in tests.items():
                     n = QUICK_TESTED if quick else N_TESTED_UNSEEN if "not trained on" in metric else N_TESTED
                     result.add(name, metric, values, n)
+                result.add(name, "updates learned from", [trainer.n_updates])
                 add_curve(result, name, curves[level][memory])
     for level, (n_dancers, _) in (LEVELS | UNSEEN).items():
         result.add(f"chance, {level}", "return", [1 / n_dancers])
