@@ -394,7 +394,8 @@ class HCAMClassifier(Estimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Softmax of the scores, float64 (n, n_classes)."""
-        return np.exp(log_softmax(self.decision_scores(X).astype(np.float64)))
+        found: np.ndarray = np.exp(log_softmax(self.decision_scores(X).astype(np.float64)))
+        return found
 
     def score(self, X: Any, y: Any) -> float:
         """Share of sequences whose predicted class is right."""
