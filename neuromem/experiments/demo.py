@@ -10,6 +10,7 @@ import numpy as np
 
 from neuromem import (
     BidirectionalAssociativeMemory,
+    ChunkMemory,
     DenseAssociativeMemory,
     ExactStore,
     HopfieldNetwork,
@@ -105,6 +106,7 @@ CONTENDERS = [
     Contender("modern Hopfield", lambda seed: ModernHopfield(SIDE * SIDE)),
     Contender("bidirectional", lambda seed: BidirectionalAssociativeMemory(SIDE * SIDE), form=signed),
     Contender("Willshaw", lambda seed: WillshawMemory(2 * SIDE * SIDE), form=paired),
+    Contender("HCAM, 4 chunks of 16", lambda seed: ChunkMemory(SIDE * SIDE, 16, n_chunks=4, include_open=True)),
     Contender("sparse distributed", lambda seed: SparseDistributedMemory(SIDE * SIDE, max_steps=1, random_state=seed)),
 ]
 
