@@ -17,6 +17,7 @@ import json
 import mmap
 import os
 import struct
+import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,18 @@ DIGEST_BYTES = 16
 RECORD_ALIGNMENT = 4096  # the two records share no disk sector
 DEFAULT_MAX_BYTES = 1 << 42  # of one column; such a file is mapped, not loaded
 GROW_FROM, GROW_TO = 1 << 20, 1 << 26  # bytes by which all columns grow at least and at most
+
+writers: weakref.WeakSet["ColumnStore"] = weakref.WeakSet()
+
+
+def only_read_in_child() -> None:
+    """After a fork there are two processes with the lock: the parent goes on, the child may read."""
+    for store in writers:
+        store.read_only = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=only_read_in_child)
 
 
 class ColumnStore:
@@ -72,10 +85,13 @@ class ColumnStore:
         self.state = np.zeros(self.n_state, np.int64)
         self.fell_back = False  # whether a record was damaged, so that the older one counts
         self.allocated = 0
+        self.floor = 0  # rows that a reader may have mapped: the files never get shorter than that
         self.arrays: dict[str, np.ndarray] = {}
         self.maps: list[mmap.mmap] = []
         self.descriptors: dict[str, int] = {}
         self.closed = False
+        if not read_only:
+            writers.add(self)
 
     # ---------------------------------------------------------------- making and opening
 
@@ -227,6 +243,7 @@ class ColumnStore:
                     raise FormatError(f"{path / name}.col: has {size} bytes, too short for {made.n_rows} rows")
                 if size > max_bytes:
                     raise FormatError(f"{path / name}.col: has {size} bytes, max_bytes={max_bytes}")
+                made.floor = max(made.floor, size // made.row_bytes[name])
             made.map_rows(made.n_rows)
         except BaseException:
             made.release()
@@ -330,6 +347,7 @@ class ColumnStore:
             os.fsync(descriptor)
         column_files.reached("committed")
         self.counter, self.n_rows, self.state = counter, n_rows, numbers.astype(np.int64)
+        self.floor = max(self.floor, n_rows)
 
     def refresh(self) -> None:
         """Take over what has been committed since; for a store opened read-only."""
@@ -346,12 +364,12 @@ class ColumnStore:
     # ---------------------------------------------------------------- end
 
     def check_writable(self) -> None:
-        """Raise StoreError for a store that is closed or open for reading only."""
+        """Raise StoreError for a store that is closed or open for reading only, as it is in a forked child."""
         if self.closed or self.read_only:
             raise StoreError(f"{self.path}: is {'closed' if self.closed else 'open for reading only'}")
 
     def close(self) -> None:
-        """Give back what is allocated beyond the committed rows, and the lock.  Arrays given out stay readable.
+        """Give back the lock, and what was allocated and never committed.  Arrays given out stay readable, here and elsewhere.
 
         Both records say the same then, so that either may be lost.
         """
@@ -360,9 +378,11 @@ class ColumnStore:
         if not self.read_only:
             self.commit(self.n_rows, self.state)
             for name in self.columns:
-                os.ftruncate(self.descriptors[f"{name}.col"], self.n_rows * self.row_bytes[name])
+                descriptor, size = self.descriptors[f"{name}.col"], self.floor * self.row_bytes[name]
+                if os.fstat(descriptor).st_size > size:
+                    os.ftruncate(descriptor, size)
                 if self.durable:
-                    os.fsync(self.descriptors[f"{name}.col"])
+                    os.fsync(descriptor)
         self.release()
 
     def release(self) -> None:

@@ -113,6 +113,20 @@ def test_one_writes_and_any_number_read(path):
     ColumnStore.open(path, kind="test").close()
 
 
+def test_rows_that_a_reader_has_mapped_stay(path):
+    """A file cut under a map would end the process that reads."""
+    with create(path) as store:
+        extend(store, 5000)
+        reader = ColumnStore.open(path, kind="test", read_only=True)
+        store.commit(0, [0, 0])
+    assert (path / "x.col").stat().st_size == 5000 * 12
+    with ColumnStore.open(path, kind="test") as store:
+        assert store.n_rows == 0
+        extend(store, 3)
+    assert (path / "x.col").stat().st_size == 5000 * 12
+    assert np.array_equal(reader.arrays["x"][3:], rows(4997, 3))
+
+
 def test_private_columns_of_a_reader_may_be_written_to(closed):
     before = (closed / "x.col").read_bytes()
     with ColumnStore.open(closed, kind="test", read_only=True, private=["x"]) as store:

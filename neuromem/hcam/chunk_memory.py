@@ -43,7 +43,8 @@ class ChunkMemory(ChunkState):
     across_episodes : bool, default True
         Whether chunks of earlier episodes can be read, see :meth:`begin_episode`.
     storage : str or Path, default "ram"
-        "ram", or a directory that the first write makes and that :meth:`open` opens again.
+        "ram", or a directory that the first write makes and that :meth:`open` opens again.  Its files grow with the stream;
+        with several lanes they have their full size from the start.  A forked child can read it, not write to it.
     on_full : {"oldest", "error"}, default "oldest"
         Beyond the capacity the oldest chunk makes way, or CapacityError is raised.
     check_finite : bool, default True

@@ -183,6 +183,8 @@ class ChunkRing:
         rows = self.rows
         if rows is None:
             rows = self.open_rows()
+        elif self.disk is not None:
+            self.disk.store.check_writable()
         n = self.n_open
         self.step += 1  # before anything else: an interrupt in between leaves out an id, and breaks nothing
         self.version += 1
