@@ -339,7 +339,7 @@ ROWS = (
         "a - b ln t, t > 0",
         logarithm,
         lambda s: (amplitude(s, 1000.0 if s.unit > 1 else 1.0), (0.0, 10 * s.ceiling)),
-        lambda s: grid([top(s), 1.5 * top(s)], [0.01 * s.ceiling, 0.05 * s.ceiling, 0.2 * s.ceiling]),
+        lambda s: grid([top(s), (1.5 if s.unit > 1 else 0.7) * top(s)], [0.01 * s.ceiling, 0.05 * s.ceiling, 0.2 * s.ceiling]),
         (False, False),
         least_time_open=True,
     ),
