@@ -124,7 +124,8 @@ def fit_many(
     if (data.trials <= 0).any():
         raise InputError("trials has a 0: every curve needs a trial at every time")
     response = Response(model_named(model), floor, checked_lapse(lapse, floor))
-    counts = Counts(data.times, data.successes, data.trials, data.gaussian)
+    successes, trials = np.ascontiguousarray(data.successes), np.ascontiguousarray(data.trials)
+    counts = Counts(data.times, successes, trials, data.gaussian)
     check_counts(counts, response)
     highest = counts if not data.gaussian else counts.rows(np.array([int(np.argmax(data.successes.max(1)))]))
     span = response.span(highest)
@@ -141,8 +142,8 @@ def fit_many(
     with kernel_threads(NANOSECONDS_PER_POINT * data.successes.size):
         fit_curves(
             x,
-            data.successes,
-            data.trials,
+            successes,
+            trials,
             data.gaussian,
             hyperbola,
             with_c,
