@@ -323,6 +323,18 @@ def test_lstm_in_two_parts_is_the_whole():
     np.testing.assert_allclose(end, last, rtol=0, atol=8 * EPS32)
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_state_may_be_changed_before_backward(lanes):
+    rng = np.random.default_rng(30)
+    layer, x, weigh = LSTM(3, 4, dtype="float64"), rng.standard_normal((lanes, 5, 3)), rng.standard_normal((lanes, 5, 4))
+    h, _ = layer.forward(x)
+    before, (d_x, _) = h.copy(), layer.backward(weigh)
+    h, state = layer.forward(x)
+    for part in state:
+        part[:] = 99
+    assert np.array_equal(h, before) and np.array_equal(layer.backward(weigh)[0], d_x)
+
+
 def test_a_restart_is_a_new_beginning():
     rng = np.random.default_rng(24)
     layer, x = LSTM(3, 4, dtype="float64"), rng.standard_normal((2, 6, 3))

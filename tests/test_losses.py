@@ -90,6 +90,7 @@ def test_losses_are_means_of_what_they_say():
     assert softmax_cross_entropy(logits, [0, 2])[0] == pytest.approx(-(np.log(0.5) + np.log(0.7)) / 2)
     assert softmax_cross_entropy(logits, [0, 2], [3, 1])[0] == pytest.approx(-(3 * np.log(0.5) + np.log(0.7)) / 4)
     assert policy_gradient_loss(logits, [1, 0], [2.0, -1.0])[0] == pytest.approx((-2 * np.log(0.25) + np.log(0.1)) / 2)
+    assert policy_gradient_loss(logits, [1, 0], [2.0, -1.0], [3, 1])[0] == pytest.approx((-6 * np.log(0.25) + np.log(0.1)) / 4)
     assert entropy(logits[:1])[0] == pytest.approx(1.5 * np.log(2))
     assert entropy(logits, [1.0, 0.0])[0] == pytest.approx(1.5 * np.log(2))
     assert sigmoid_cross_entropy([np.log(3.0)], [0.0])[0] == pytest.approx(np.log(4))
