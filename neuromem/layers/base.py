@@ -241,5 +241,21 @@ class Composite(Layer):
 
 
 def prefixed(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Gradients:
-    """One flat dict from those of several children: ``{"a": {"w": x}}`` becomes ``{"a.w": x}``."""
+    """One flat dict of weights or gradients from those of several children.
+
+    Parameters
+    ----------
+    parts : mapping of str to mapping of str to ndarray
+        Child to its own dict.
+
+    Returns
+    -------
+    dict
+        The same arrays by ``child.name``.
+
+    Examples
+    --------
+    >>> prefixed({"a": {"w": 1}, "b": {"w": 2}})
+    {'a.w': 1, 'b.w': 2}
+    """
     return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
