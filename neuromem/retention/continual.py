@@ -350,7 +350,8 @@ def forgetting_events(outcomes: Any) -> ForgettingEvents:
     before = np.concatenate([np.zeros((len(right), 1), bool), right[:, :-1]], 1)
     learned = (right & ~before).sum(1)
     lost = (before & ~right).sum(1)
-    return ForgettingEvents(learned, lost, ~right.any(1), right.any(1) & (lost == 0))
+    ever = np.asarray(right.any(axis=1))
+    return ForgettingEvents(learned, lost, np.logical_not(ever), np.logical_and(ever, lost == 0))
 
 
 def checked_outcomes(outcomes: Any) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Many forgetting curves in plain NumPy, one after the other: short, slow, an oracle.
 
-Newton's method with the expected information, from every rate of the table, each with the best amplitude by least squares;
-steps are halved until the loss no longer rises, and the best end is kept.
+Newton's method without the second derivatives of the curve, from every rate of the table, each with the best amplitude by least
+squares; steps are damped until the loss no longer rises, and the best end is kept.
 """
 
 import numpy as np
 
 CLIP = 1e-9
+Arguments = tuple[np.ndarray, np.ndarray, np.ndarray, bool, bool, float, float]  # the first seven of evaluate
 
 
 def evaluate(
@@ -18,8 +19,9 @@ def evaluate(
     floor: float,
     scale: float,
     parameters: np.ndarray,
+    expected: bool = False,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Loss, score and information of one curve; a parameter more where there are three."""
+    """Loss, score and information (observed, or expected) of one curve; a parameter more where there are three."""
     a, b, c = (*parameters, 0.0)[:3]
     e = 1 / (1 + b * x) if hyperbola else np.exp(-b * x)
     slope = -x * e**2 if hyperbola else -x * e
@@ -31,10 +33,11 @@ def evaluate(
     slopes = np.where((left < 0) | (left > 1), 0, slopes)
     p = np.clip(floor + scale * np.clip(left, 0, 1), CLIP, 1 - CLIP)
     loss = -(y * np.log(p) + (n - y) * np.log1p(-p)).sum()
-    return loss, slopes @ ((y - n * p) / (p * (1 - p))), slopes * (n / (p * (1 - p))) @ slopes.T
+    weights = n / (p * (1 - p)) if expected else y / p**2 + (n - y) / (1 - p) ** 2
+    return loss, slopes @ (y / p - (n - y) / (1 - p)), slopes * weights @ slopes.T
 
 
-def climb(arguments: tuple, low: np.ndarray, high: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, float]:
+def climb(arguments: Arguments, low: np.ndarray, high: np.ndarray, parameters: np.ndarray) -> tuple[np.ndarray, float]:
     """Parameters at the end of damped steps within the bounds, and their loss."""
     damping = 1e-2
     loss, score, information = evaluate(*arguments, parameters)
@@ -85,7 +88,7 @@ def fit_curves(
     """As the kernel of this name."""
     k = 3 if with_c else 2
     for row, (y, n) in enumerate(zip(successes, trials, strict=True)):
-        arguments = (x, y, n, gaussian, hyperbola, floor, scale)
+        arguments: Arguments = (x, y, n, gaussian, hyperbola, floor, scale)
         shares = ((y if gaussian else y / n) - floor) / scale
         ends = []
         for e, rate in zip(table.T, rates, strict=True):
@@ -96,7 +99,7 @@ def fit_curves(
                 begin[2] = min(begin[2], begin[0])
             ends.append(climb(arguments, low[:k], high[:k], begin))
         parameters, _ = min(ends, key=lambda end: end[1])
-        information = evaluate(*arguments, parameters)[2]
+        information = evaluate(*arguments, parameters, expected=True)[2]
         free = (parameters > low[:k]) & (parameters < high[:k])
         out_parameters[row, :k], out_parameters[row, k:] = parameters, 0
         out_errors[row] = np.nan
