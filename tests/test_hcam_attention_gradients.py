@@ -62,6 +62,7 @@ def check_gradients(attention, q, summaries, contents, mask=None, lengths=None, 
     ("shape", "params"),
     [
         ((2, 3, 6, 5), {}),
+        ((1, 1, 4, 3), {}),
         ((1, 4, 9, 3), {"n_heads": 1, "top_k": 2, "summary_bias": True}),
         ((3, 1, 5, 1), {"n_heads": 6, "top_k": 9, "position_code": False, "attention_bias": False}),
     ],

@@ -87,6 +87,16 @@ def times_heads(rows: np.ndarray, projections: np.ndarray) -> np.ndarray:
     return out
 
 
+def outer_sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum over items of outer products, (..., n, p) and (..., n, q) to (..., p, q).
+
+    For a single item NumPy's product of matrices leaves BLAS, and takes ten times as long as the plain outer product.
+    """
+    turned = a.swapaxes(-1, -2)
+    found: np.ndarray = turned * b if a.shape[-2] == 1 else turned @ b
+    return found
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """A C-contiguous array that cannot be written to: one kind of argument for memory and for files on disk."""
     seen: np.ndarray = array_module(array).ascontiguousarray(array)

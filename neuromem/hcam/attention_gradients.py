@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuromem.backend import array_module, backend_of
-from neuromem.hcam.attended import ATTEND_NS, INNER, Attended, by_head, from_heads, heads_of, places_by_chunk, times_heads
+from neuromem.hcam.attended import (
+    ATTEND_NS,
+    INNER,
+    Attended,
+    by_head,
+    from_heads,
+    heads_of,
+    outer_sum,
+    places_by_chunk,
+    times_heads,
+)
 from neuromem.hcam.stretches import spread_over_stretches
 from neuromem.layers.base import Gradients
 from neuromem.parallel import kernel_threads
@@ -27,7 +37,7 @@ def attention_gradients(
     d_y = d_y.reshape(n, features)
 
     # y = o Ao + total bo,  o = concat_a Y_a Av_a + total bv
-    found[f"{INNER}linear.w"] = s.o.T @ d_y
+    found[f"{INNER}linear.w"] = outer_sum(s.o, d_y)
     d_o = d_y @ weights[f"{INNER}linear.w"].T
     d_total = xp.zeros((n, 1), dtype)
     if layer.attention_bias:
@@ -36,7 +46,7 @@ def attention_gradients(
         found[f"{INNER}key.b"] = xp.zeros(features, dtype)  # it cancels in the softmax
         d_total = (d_y @ weights[f"{INNER}linear.b"] + d_o @ weights[f"{INNER}value.b"])[:, None]
     d_o = d_o.reshape(s.query.shape)
-    found[f"{INNER}value.w"] = from_heads(by_head(s.y).transpose(0, 2, 1) @ by_head(d_o))
+    found[f"{INNER}value.w"] = from_heads(outer_sum(by_head(s.y), by_head(d_o)))
     d_sum = times_heads(d_o, heads_of(weights[f"{INNER}value.w"], n_heads).transpose(0, 2, 1))
 
     d_q_tilde, d_weight, d_score = xp.empty_like(s.y), xp.empty_like(s.weight), xp.empty_like(s.p)
@@ -46,9 +56,9 @@ def attention_gradients(
 
     # q_tilde_a = Ak_a q_a / sqrt(d),  q = x Aq + bq
     d_q_tilde *= 1 / math.sqrt(features // n_heads)
-    found[f"{INNER}key.w"] = from_heads(by_head(d_q_tilde).transpose(0, 2, 1) @ by_head(s.query))
+    found[f"{INNER}key.w"] = from_heads(outer_sum(by_head(d_q_tilde), by_head(s.query)))
     d_query = times_heads(d_q_tilde, heads_of(weights[f"{INNER}key.w"], n_heads)).reshape(n, features)
-    found[f"{INNER}query.w"] = s.x.T @ d_query
+    found[f"{INNER}query.w"] = outer_sum(s.x, d_query)
     if layer.attention_bias:
         found[f"{INNER}query.b"] = d_query.sum(axis=0)
     d_x = d_query @ weights[f"{INNER}query.w"].T
@@ -57,9 +67,9 @@ def attention_gradients(
     d_kept, d_all = d_chunk_scores(s, d_weight + d_total)
     d_q_hat = d_queries_of_scores(s, d_kept, d_all)
     d_q_hat *= 1 / math.sqrt(features)
-    found["key.w"] = d_q_hat.T @ s.summary_query
+    found["key.w"] = outer_sum(d_q_hat, s.summary_query)
     d_summary_query = d_q_hat @ weights["key.w"]
-    found["query.w"] = s.x.T @ d_summary_query
+    found["query.w"] = outer_sum(s.x, d_summary_query)
     if layer.summary_bias:
         found["query.b"], found["key.b"] = d_summary_query.sum(axis=0), xp.zeros(features, dtype)
     d_x += d_summary_query @ weights["query.w"].T
@@ -84,11 +94,12 @@ def d_chunk_scores(s: Attended, d_weight: np.ndarray) -> tuple[np.ndarray, np.nd
 def d_queries_of_scores(s: Attended, d_kept: np.ndarray, d_all: np.ndarray | None) -> np.ndarray:
     """Gradient of q_hat: sums of summaries by the gradients of their scores."""
     xp, summaries = array_module(s.x), s.view.summaries
+    d_q_hat: np.ndarray = xp.zeros_like(s.q_hat)
     if not s.index.size:
-        return xp.zeros_like(s.q_hat)
+        return d_q_hat
     kept = summaries.reshape(len(summaries), -1, summaries.shape[-1])[s.lane[:, None], xp.maximum(s.place, 0)]
     kept[s.index < 0] = 0  # no chunk: what lies at index 0 may be anything
-    d_q_hat: np.ndarray = (d_kept[:, None] @ kept)[:, 0]
+    d_q_hat += (d_kept[:, None] @ kept)[:, 0]
     if d_all is not None:
         per_lane = d_all.reshape(*s.shape[:2], summaries.shape[1])
         d_q_hat += (per_lane @ xp.nan_to_num(summaries, nan=0.0)).reshape(d_q_hat.shape)
