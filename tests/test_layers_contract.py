@@ -340,3 +340,16 @@ def test_making_a_layer_draws_nothing_yet():
 def test_layers_stay_on_the_cpu():
     with pytest.raises(BackendError):
         Dense(2, 2).to("gpu")
+
+
+def test_a_copy_for_the_cpu_learns_and_shows_the_same_weights():
+    from neuromem import HCAMEncoderLayer
+
+    layer = HCAMEncoderLayer(4, n_heads=2)
+    other = layer.to("cpu")
+    x = np.random.default_rng(0).standard_normal((1, 5, 4)).astype(np.float32)
+    before = other.forward(x).copy()
+    for array in other.weights.values():
+        array += 0.1
+    assert not np.array_equal(other.forward(x), before)  # the weights that are shown are those that are used
+    assert np.array_equal(layer.to("cpu").forward(x), before)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import array_module, to_host
+from neuromem.backend import Backend, array_module, to_host
 from neuromem.base import Estimator
 from neuromem.errors import CallOrderError, FormatError, InputError, InputTypeError
 from neuromem.layers.checks import as_items, real_array
@@ -163,6 +163,11 @@ class Layer(Estimator):
         raise NotImplementedError
 
     # ---------------------------------------------------------------- parameters and state
+
+    def _moved(self, backend: Backend) -> Self:
+        # one copy of everything together, so that children which two attributes name stay one and the same
+        self._check_device(backend)
+        return self.copy()
 
     def set_params(self, **params: Any) -> Self:
         """Change constructor arguments; the weights are drawn anew.
