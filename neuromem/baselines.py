@@ -1,6 +1,6 @@
 """Honest baselines behind the same verbs as the memories."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class ExactStore(Estimator):
     """
 
     _STATE = {"items_": (np.float32, 2), "ids_": (np.int64, 1), "targets_": (np.int64, 1)}
-    _SCALARS = ("next_id_",)
+    _SCALARS: ClassVar[tuple[str, ...]] = ("next_id_",)
     items_: np.ndarray
     ids_: np.ndarray
     targets_: np.ndarray
@@ -73,9 +73,10 @@ class ExactStore(Estimator):
         return int(self.items_.shape[1])
 
     def _checked(self, items: Any, name: str = "items") -> np.ndarray:
-        refuse_device(items, name, "ExactStore")
+        owner = type(self).__name__
+        refuse_device(items, name, owner)
         width = self.items_.shape[1] if self._is_fitted() else self.n_features
-        return validate.real_items(items, width, name=name, owner="ExactStore", dtype=np.float32)
+        return validate.real_items(items, width, name=name, owner=owner, dtype=np.float32)
 
     def write(self, items: Any, targets: Any = None, *, tags: Any = None) -> np.ndarray:
         """Keep items, real (n, d), with optional integer targets (n,); returns their ids, int64 (n,).
@@ -89,7 +90,7 @@ class ExactStore(Estimator):
         """
         self._validate_params()
         if tags is not None:
-            raise InputError("tags are given, ExactStore keeps items and targets only")
+            raise InputError(f"tags are given, {type(self).__name__} keeps items and targets only")
         items = self._checked(items)
         fitted = self._is_fitted()
         if fitted and len(self.items_) and (targets is None) != (getattr(self, "targets_", None) is None):
@@ -103,7 +104,7 @@ class ExactStore(Estimator):
         first = self.next_id_ if fitted else 0
         ids = np.arange(first, first + len(items), dtype=np.int64)
         start = 0 if self.capacity is None else max(0, kept + len(items) - self.capacity)
-        self.items_ = np.concatenate([self.items_, items])[start:] if fitted else items[start:]
+        self.items_ = np.concatenate([self.items_, items])[start:] if fitted else items[start:].copy()
         self.ids_ = np.concatenate([self.ids_, ids])[start:] if fitted else ids[start:]
         if labels is not None:
             before = self.targets_ if getattr(self, "targets_", None) is not None else np.empty(0, np.int64)

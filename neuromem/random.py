@@ -31,6 +31,7 @@ STREAMS: dict[str, int] = {
     "environments.ballet": 30,
     "retention.items": 40,
     "retention.probes": 41,
+    "retention.memories": 42,
 }
 
 ROUNDS = 10

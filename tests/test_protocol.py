@@ -25,6 +25,7 @@ from neuromem import (
     capabilities,
 )
 from neuromem.hopfield import MultitaskingHebbian
+from neuromem.retention import ActivationMemory, ContextualDelta, FIFOBuffer, LinearAssociator, ReservoirBuffer, TwoStore
 
 WIDTH = 64
 MEMORIES = {
@@ -51,6 +52,15 @@ MEMORIES = {
     "sparse distributed": lambda: SparseDistributedMemory(WIDTH, 500, max_steps=1, random_state=0),
     "chunks": lambda: ChunkMemory(WIDTH, 8, 100),
     "chunks, open, ring": lambda: ChunkMemory(WIDTH, 4, 12, include_open=True, dtype="float64"),
+    "linear associator": lambda: LinearAssociator(WIDTH, decay=0.01),
+    "linear associator, keys": lambda: LinearAssociator(WIDTH, n_key=24),
+    "contextual delta": lambda: ContextualDelta(WIDTH, random_state=0),
+    "activation": lambda: ActivationMemory(WIDTH, random_state=0),
+    "activation, ring": lambda: ActivationMemory(WIDTH, 45, "oldest", random_state=0),
+    "two stores": lambda: TwoStore(WIDTH, random_state=0),
+    "two stores, ring": lambda: TwoStore(WIDTH, 45, "oldest", random_state=0),
+    "fifo": lambda: FIFOBuffer(WIDTH, 45),
+    "reservoir": lambda: ReservoirBuffer(WIDTH, 45, random_state=0),
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }

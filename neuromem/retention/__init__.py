@@ -4,8 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuromem.retention.activation_memory import ActivationMemory
     from neuromem.retention.adapters import AdaptedMemory, ClassifierMemory, LossMemory, adapt
     from neuromem.retention.array_items import ArrayItems
+    from neuromem.retention.associators import ContextualDelta, LinearAssociator
+    from neuromem.retention.buffers import FIFOBuffer, ReservoirBuffer
     from neuromem.retention.checkpoints import log_spaced
     from neuromem.retention.continual import (
         ForgettingEvents,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from neuromem.retention.results import ProbeResult
     from neuromem.retention.sequences import edit_similarity, rouge_l, rouge_n
     from neuromem.retention.statistics import d_prime, roc_area, wilson_interval, yes_no, z_roc_slope
+    from neuromem.retention.two_store import TwoStore
 
 # Public names of each module; a module is loaded when one of its names is first used.
 MODULES: dict[str, tuple[str, ...]] = {
@@ -109,8 +113,11 @@ MODULES: dict[str, tuple[str, ...]] = {
         "ManyFits",
         "fit_many",
     ),
+    "activation_memory": ("ActivationMemory",),
     "adapters": ("AdaptedMemory", "ClassifierMemory", "LossMemory", "adapt"),
     "array_items": ("ArrayItems",),
+    "associators": ("ContextualDelta", "LinearAssociator"),
+    "buffers": ("FIFOBuffer", "ReservoirBuffer"),
     "checkpoints": ("log_spaced",),
     "course": ("retention_curve",),
     "cues": ("cue_mask",),
@@ -130,18 +137,22 @@ MODULES: dict[str, tuple[str, ...]] = {
     "results": ("ProbeResult",),
     "sequences": ("edit_similarity", "rouge_l", "rouge_n"),
     "statistics": ("d_prime", "roc_area", "wilson_interval", "yes_no", "z_roc_slope"),
+    "two_store": ("TwoStore",),
 }
 HOME = {name: module for module, names in MODULES.items() for name in names}
 
 __all__ = [
+    "ActivationMemory",
     "AdaptedMemory",
     "ArrayItems",
     "BootstrapFits",
     "ClassifierMemory",
+    "ContextualDelta",
     "CurveComparison",
     "CurveFit",
     "CurveModel",
     "EXACT_MINUTES",
+    "FIFOBuffer",
     "Foil",
     "ForgettingEvents",
     "Gaussian",
@@ -149,6 +160,7 @@ __all__ = [
     "HumanCurve",
     "HumanFigure",
     "ItemSource",
+    "LinearAssociator",
     "LossMemory",
     "MODELS",
     "ManyFits",
@@ -157,8 +169,10 @@ __all__ = [
     "REPETITIONS",
     "RandomBits",
     "RandomSigns",
+    "ReservoirBuffer",
     "SparseBits",
     "Templates",
+    "TwoStore",
     "adapt",
     "average_accuracy",
     "average_incremental_accuracy",
