@@ -9,6 +9,7 @@ from hcam_oracle import INNER, B, C, D, E, F, H, M, Q, data, layer
 from neuromem import InputError, InputTypeError
 from neuromem.errors import CallOrderError, FormatError
 from neuromem.hcam.attention import HCAMAttention
+from neuromem.hcam.chunk_memory import ChunkMemory
 from neuromem.hcam.chunk_view import ChunkView
 
 # ---------------------------------------------------------------- bad input
@@ -167,3 +168,28 @@ def test_copies_and_states_continue_alike():
     state["arrays"]["key.w"] = state["arrays"]["key.w"][:-1]
     with pytest.raises(FormatError, match="key.w"):
         other.set_state(state)
+
+
+def test_chunks_of_a_memory_are_those_of_the_stream(tmp_path):
+    """In memory and on disk: a ring that came round and closed chunks of every lane, as the same arrays give."""
+    rng = np.random.default_rng(0)
+    steps, q = rng.standard_normal((43, B, D)), rng.standard_normal((B, Q, E))
+    attention = layer(top_k=3, detach_memory=False)
+    results = []
+    for storage in ("ram", tmp_path / "chunks"):
+        memory = ChunkMemory(D, chunk_size=C, capacity=M, n_lanes=B, dtype="float64", storage=storage)
+        assert not attention.forward(q, memory).any()  # nothing is closed yet
+        memory.write(steps)
+        y, info = attention.forward(q, memory, return_info=True)
+        results.append(y)
+        memory.append(steps[0])
+        with pytest.raises(CallOrderError, match="written to"):
+            attention.backward(y)
+    assert np.array_equal(*results)
+    n_closed = 43 // C
+    first = max(0, n_closed - M + (43 % C > 0))  # the open chunk takes the place of the oldest
+    contents = steps[first * C : n_closed * C].reshape(n_closed - first, C, B, D).transpose(2, 0, 1, 3)
+    contents = np.ascontiguousarray(contents)
+    z, wanted = attention.forward(q, (contents.mean(axis=2), contents), return_info=True)
+    assert np.allclose(results[0], z, atol=1e-12)
+    assert np.array_equal(info.first_step, wanted.first_step + first * C)
