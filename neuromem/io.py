@@ -58,6 +58,7 @@ CLASSES: dict[str, tuple[str, str]] = {
     "retention.ActivationMemory": ("neuromem.retention.activation_memory", "ActivationMemory"),
     "retention.ContextualDelta": ("neuromem.retention.associators", "ContextualDelta"),
     "retention.FIFOBuffer": ("neuromem.retention.buffers", "FIFOBuffer"),
+    "retention.HalfLifeRegression": ("neuromem.retention.scheduling_models", "HalfLifeRegression"),
     "retention.LinearAssociator": ("neuromem.retention.associators", "LinearAssociator"),
     "retention.ReservoirBuffer": ("neuromem.retention.buffers", "ReservoirBuffer"),
     "retention.RunCheckpoint": ("neuromem.retention.checkpoint", "RunCheckpoint"),
