@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from neuromem.retention.activation_memory import ActivationMemory
     from neuromem.retention.adapters import AdaptedMemory, ClassifierMemory, LossMemory, adapt
     from neuromem.retention.array_items import ArrayItems
+    from neuromem.retention.assertions import assert_retention
     from neuromem.retention.associators import ContextualDelta, LinearAssociator
     from neuromem.retention.buffers import FIFOBuffer, ReservoirBuffer
+    from neuromem.retention.capacity import REFERENCE_LINES, ReferenceLine, capacity_probe, item_information
     from neuromem.retention.checkpoints import log_spaced
     from neuromem.retention.continual import (
         ForgettingEvents,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from neuromem.retention.curve_comparison import CurveComparison, compare_curves
     from neuromem.retention.curve_fitting import CurveFit, fit_curve
     from neuromem.retention.curve_models import MODELS, CurveModel
+    from neuromem.retention.fan import fan_probe
     from neuromem.retention.foils import Foil
     from neuromem.retention.human import (
         EXACT_MINUTES,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         human_figures,
         overlay,
     )
+    from neuromem.retention.interference import interference_probe
     from neuromem.retention.items import (
         Gaussian,
         HierarchicalItems,
@@ -55,13 +59,19 @@ if TYPE_CHECKING:
         Templates,
         source_for,
     )
+    from neuromem.retention.list_length import list_length_probe, serial_position_probe
     from neuromem.retention.many_curves import ManyFits, fit_many
     from neuromem.retention.recall import recall_probe
     from neuromem.retention.recognition import recognition_probe
+    from neuromem.retention.relearning import savings_probe
     from neuromem.retention.results import ProbeResult
+    from neuromem.retention.schedules import Leitner, Schedule, contracting, expanding, massed, pimsleur, uniform
+    from neuromem.retention.scheduling_models import FSRS6, FSRS6_WEIGHTS, SM2, CardState, HalfLifeRegression, SM2State
     from neuromem.retention.sequences import edit_similarity, rouge_l, rouge_n
+    from neuromem.retention.spacing import SpacingSurface, spacing_probe, spacing_surface
     from neuromem.retention.statistics import d_prime, roc_area, wilson_interval, yes_no, z_roc_slope
     from neuromem.retention.two_store import TwoStore
+    from neuromem.retention.view_batch import ViewBatchSampler, view_kl
 
 # Public names of each module; a module is loaded when one of its names is first used.
 MODULES: dict[str, tuple[str, ...]] = {
@@ -116,12 +126,16 @@ MODULES: dict[str, tuple[str, ...]] = {
     "activation_memory": ("ActivationMemory",),
     "adapters": ("AdaptedMemory", "ClassifierMemory", "LossMemory", "adapt"),
     "array_items": ("ArrayItems",),
+    "assertions": ("assert_retention",),
+    "capacity": ("REFERENCE_LINES", "ReferenceLine", "capacity_probe", "item_information"),
     "associators": ("ContextualDelta", "LinearAssociator"),
     "buffers": ("FIFOBuffer", "ReservoirBuffer"),
     "checkpoints": ("log_spaced",),
     "course": ("retention_curve",),
     "cues": ("cue_mask",),
+    "fan": ("fan_probe",),
     "foils": ("Foil",),
+    "interference": ("interference_probe",),
     "items": (
         "Gaussian",
         "HierarchicalItems",
@@ -132,12 +146,18 @@ MODULES: dict[str, tuple[str, ...]] = {
         "Templates",
         "source_for",
     ),
+    "list_length": ("list_length_probe", "serial_position_probe"),
     "recall": ("recall_probe",),
     "recognition": ("recognition_probe",),
+    "relearning": ("savings_probe",),
     "results": ("ProbeResult",),
+    "schedules": ("Leitner", "Schedule", "contracting", "expanding", "massed", "pimsleur", "uniform"),
+    "scheduling_models": ("CardState", "FSRS6", "FSRS6_WEIGHTS", "HalfLifeRegression", "SM2", "SM2State"),
     "sequences": ("edit_similarity", "rouge_l", "rouge_n"),
+    "spacing": ("SpacingSurface", "spacing_probe", "spacing_surface"),
     "statistics": ("d_prime", "roc_area", "wilson_interval", "yes_no", "z_roc_slope"),
     "two_store": ("TwoStore",),
+    "view_batch": ("ViewBatchSampler", "view_kl"),
 }
 HOME = {name: module for module, names in MODULES.items() for name in names}
 
@@ -146,6 +166,7 @@ __all__ = [
     "AdaptedMemory",
     "ArrayItems",
     "BootstrapFits",
+    "CardState",
     "ClassifierMemory",
     "ContextualDelta",
     "CurveComparison",
@@ -153,37 +174,53 @@ __all__ = [
     "CurveModel",
     "EXACT_MINUTES",
     "FIFOBuffer",
+    "FSRS6",
+    "FSRS6_WEIGHTS",
     "Foil",
     "ForgettingEvents",
     "Gaussian",
+    "HalfLifeRegression",
     "HierarchicalItems",
     "HumanCurve",
     "HumanFigure",
     "ItemSource",
+    "Leitner",
     "LinearAssociator",
     "LossMemory",
     "MODELS",
     "ManyFits",
     "Measure",
     "ProbeResult",
+    "REFERENCE_LINES",
     "REPETITIONS",
     "RandomBits",
     "RandomSigns",
+    "ReferenceLine",
     "ReservoirBuffer",
+    "SM2",
+    "SM2State",
+    "Schedule",
+    "SpacingSurface",
     "SparseBits",
     "Templates",
     "TwoStore",
+    "ViewBatchSampler",
     "adapt",
+    "assert_retention",
     "average_accuracy",
     "average_incremental_accuracy",
     "backward_transfer",
     "bootstrap",
+    "capacity_probe",
     "compare_curves",
     "continual_measures",
+    "contracting",
     "cue_mask",
     "d_prime",
     "ebbinghaus_formula",
     "edit_similarity",
+    "expanding",
+    "fan_probe",
     "fit_curve",
     "fit_many",
     "forgetting",
@@ -193,11 +230,16 @@ __all__ = [
     "human_curve",
     "human_curves",
     "human_figures",
+    "interference_probe",
     "intransigence",
+    "item_information",
     "learning_accuracy",
+    "list_length_probe",
     "log_spaced",
+    "massed",
     "online_matrix",
     "overlay",
+    "pimsleur",
     "positive_backward_transfer",
     "recall_probe",
     "recognition_probe",
@@ -206,7 +248,13 @@ __all__ = [
     "roc_area",
     "rouge_l",
     "rouge_n",
+    "savings_probe",
+    "serial_position_probe",
     "source_for",
+    "spacing_probe",
+    "spacing_surface",
+    "uniform",
+    "view_kl",
     "wilson_interval",
     "yes_no",
     "z_roc_slope",
