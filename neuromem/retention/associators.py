@@ -13,6 +13,7 @@ from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import RandomState, key_for, seed_sequence_of
 
 BLOCK = 64  # items that are put into the weights at once; the same ones however they came, so that batches make no difference
+PIECE = 64 * BLOCK  # items whose keys are held at a time
 CONTEXT_NOISE, FIRST_CONTEXT = 0, 1  # what numbers are drawn for
 NORMAL = 8.0  # nanoseconds for a normal number, roughly
 
@@ -162,9 +163,11 @@ class Associator(Estimator):
         if not self._is_fitted():
             self._start(items.shape[1])
         first = self.n_written_
-        self._append(self._keys(items, self.n_steps_), values)
+        for start in range(0, len(items), PIECE):
+            rows = slice(start, start + PIECE)
+            self._append(self._keys(items[rows], self.n_steps_), values[rows])
+            self.n_steps_ += len(items[rows])
         self.n_written_ += len(items)
-        self.n_steps_ += len(items)
         return np.arange(first, first + len(items), dtype=np.int64)
 
     def _sizes_fit(self, n_features: int) -> None:
@@ -443,31 +446,28 @@ class ContextualDelta(Associator):
             NUMPY.kernels("retention").normals(steps, self.key_, purpose, out)
         return out.astype(np.float64)
 
-    def _contexts(self, first: int, context: np.ndarray) -> np.ndarray:
-        """Contexts of the BLOCK steps from a multiple of BLOCK on, of unit length last; (BLOCK, n_context)."""
-        noise = self._normals(np.arange(first, first + BLOCK), CONTEXT_NOISE)
+    def _contexts(self, first: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Contexts of n steps from the ``first`` on, which is in the current block; and that of the last block that they fill."""
+        skipped = first % BLOCK
+        n_blocks = -(-(skipped + n) // BLOCK)
+        noise = self._normals(np.arange(first - skipped, first - skipped + n_blocks * BLOCK), CONTEXT_NOISE)
         ages = np.arange(BLOCK)[:, None] - np.arange(BLOCK)
-        decayed = np.where(ages >= 0, self.drift ** np.maximum(ages, 0), 0.0)
-        carried: np.ndarray = self.drift ** np.arange(1.0, BLOCK + 1)[:, None] * context
-        return carried + (1 - self.drift**2) ** 0.5 * (decayed @ noise)
-
-    def _contexts_of(self, first: int, n: int) -> np.ndarray:
-        """Contexts of n steps from the ``first`` on, which is in the current block; the state stays."""
-        start, context, found = first - first % BLOCK, self.context_, []
-        for block in range(start, first + n, BLOCK):
-            contexts = self._contexts(block, context)
-            found.append(contexts)
-            context = contexts[-1]
-        return np.concatenate(found)[first - start : first - start + n] if found else np.empty((0, self.n_context))
+        kept = (1 - self.drift**2) ** 0.5 * np.where(ages >= 0, self.drift ** np.maximum(ages, 0), 0.0)
+        found = kept @ noise.reshape(n_blocks, BLOCK, self.n_context)
+        context, carried = self.context_, self.drift ** np.arange(1.0, BLOCK + 1)[:, None]
+        for block in found:
+            block += carried * context
+            context = block[-1]
+        n_full = (skipped + n) // BLOCK
+        last = found[n_full - 1, -1] if n_full else self.context_
+        return found.reshape(-1, self.n_context)[skipped : skipped + n], last.copy()
 
     def _append(self, keys: np.ndarray, values: np.ndarray) -> None:
-        first = self.n_steps_ - self.n_steps_ % BLOCK
         super()._append(keys, values)
-        for block in range(first, self.n_steps_ + len(keys) - BLOCK + 1, BLOCK):
-            self.context_ = self._contexts(block, self.context_)[-1]
+        self.context_ = self._contexts(self.n_steps_, len(keys))[1]
 
     def _keys(self, items: np.ndarray, first_step: int | None = None) -> np.ndarray:
-        contexts = self._contexts_of(*((self.n_steps_, 1) if first_step is None else (first_step, len(items))))
+        contexts, _ = self._contexts(*((self.n_steps_, 1) if first_step is None else (first_step, len(items))))
         contexts = np.broadcast_to(unit_rows(contexts) * self.context_share**0.5, (len(items), self.n_context))
         return np.concatenate([unit_rows(items) * (1 - self.context_share) ** 0.5, contexts], axis=1)
 

@@ -1,6 +1,6 @@
 """When an item is shown again: fixed schedules, ladders, and boxes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,12 @@ def pimsleur(exposures: int = 4, first: int = 5, ratio: int = 5) -> Schedule:
     return Schedule("pimsleur", tuple(first * ratio**i for i in range(validate.integer(exposures, "exposures", 1) - 1)))
 
 
-SPACED = {"uniform": lambda gap, exposures, ratio: uniform(gap, exposures), "expanding": expanding, "contracting": contracting}
+# Ways to space that have a mean gap: (gap, exposures, ratio) -> Schedule.
+SPACED: dict[str, Callable[[int, int, float], Schedule]] = {
+    "uniform": lambda gap, exposures, ratio: uniform(gap, exposures),
+    "expanding": expanding,
+    "contracting": contracting,
+}
 
 
 class Leitner:
