@@ -8,7 +8,7 @@ the checkpoint in ``--out`` is written as it goes, and the next call goes on fro
 """
 
 # %%
-# Options of the script.  Minutes show it find the dancers, an hour on one core the right one more often than not.
+# Options of the script.  A minute shows it find dancers, ten minutes the right one three times out of four.
 
 import argparse
 from pathlib import Path

@@ -52,6 +52,6 @@ EXPERIMENTS = {
             seeds=1,
         ),
         Experiment("ballet", "ballet", "recall of who danced where, streams up to 65,000 steps", "none", "8", "none read"),
-        Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "60", "curves only", seeds=1),
+        Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "28", "curves only", seeds=1),
     )
 }
