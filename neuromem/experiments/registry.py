@@ -51,6 +51,16 @@ EXPERIMENTS = {
             "formula of 1885: k 1.84, c 1.25",
             seeds=1,
         ),
+        Experiment("retention-spacing", "retention_spacing", "repetitions massed and spaced", "none", "3", "none", seeds=4),
+        Experiment(
+            "retention-viewbatch",
+            "retention_viewbatch",
+            "several views at once, seen less often",
+            "none",
+            "8",
+            "other tasks",
+            seeds=40,
+        ),
         Experiment("ballet", "ballet", "recall of who danced where, streams up to 65,000 steps", "none", "8", "none read"),
         Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "28", "curves only", seeds=1),
     )
