@@ -63,7 +63,8 @@ class ExactStore(Estimator):
             raise FormatError("ids_ or targets_ are not one per item")
         if not np.isfinite(arrays["items_"]).all():
             raise FormatError("items_ are not finite")
-        if type(scalars["next_id_"]) is not int or (n and scalars["next_id_"] <= arrays["ids_"].max()):
+        next_id = scalars["next_id_"]
+        if type(next_id) is not int or not 0 <= next_id < 1 << 62 or (n and next_id <= arrays["ids_"].max()):
             raise FormatError("next_id_ is not beyond the ids in use")
 
     @property

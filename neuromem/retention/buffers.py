@@ -165,18 +165,18 @@ class ReservoirBuffer(ExactStore):
         CapacityError
             If not even one item fits.
         """
-        return cls(item_spec.n_features, capacity_within(n_bytes - 8, item_spec), random_state)
+        return cls(item_spec.n_features, capacity_within(n_bytes, item_spec, fixed=8), random_state)
 
 
-def capacity_within(n_bytes: int, item_spec: ItemSpec, per_item: int = 16) -> int:
-    """Items that fit, with ``per_item`` bytes of their own beside their features.
+def capacity_within(n_bytes: int, item_spec: ItemSpec, per_item: int = 16, fixed: int = 0) -> int:
+    """Items that fit beside ``fixed`` bytes, with ``per_item`` bytes each beside their features.
 
     Raises
     ------
     CapacityError
         If not even one item fits.
     """
-    capacity = n_bytes // (4 * item_spec.n_features + per_item)
+    capacity = (n_bytes - fixed) // (4 * item_spec.n_features + per_item)
     if capacity < 1:
         raise CapacityError(f"n_bytes={n_bytes} holds no item of {item_spec.n_features} features")
     return int(capacity)

@@ -158,4 +158,4 @@ class TwoStore(ItemMemory):
         CapacityError
             If not even one item fits.
         """
-        return cls(item_spec.n_features, capacity_within(n_bytes - 8, item_spec, 40), "oldest", random_state=random_state)
+        return cls(item_spec.n_features, capacity_within(n_bytes, item_spec, 40, 8), "oldest", random_state=random_state)
