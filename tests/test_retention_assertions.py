@@ -147,6 +147,16 @@ def test_false_alarms_are_rarer_than_promised_and_real_losses_are_found():
     assert outcomes[0.8] <= 20 and outcomes[0.4] == 200
 
 
+def test_all_claims_together_share_the_chance_of_a_false_alarm():
+    """More claims, wider bounds: of 400 outcomes of which half are right, one claim's and a quarter's of the chance."""
+    floors = {0: 0.9, 50: 0.9, 100: 0.9, 120: 0.9}
+    for asked in (floors, {100: 0.9}):
+        text = fails(Fifo(150), BITS, recall_at_least=asked, n_target=100, non_increasing=False)
+        line = next(line for line in text.splitlines() if "at lag 100" in line)
+        assert f"of {len(asked)} claim" in text
+        assert f"0.5000  <=  {upper_bound(0.5, 400, 0.001 / len(asked)):.4f}" in line
+
+
 def test_ties_that_count_half_are_within_the_bound():
     rng = np.random.default_rng(0)
     alarms = 0

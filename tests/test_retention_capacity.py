@@ -88,6 +88,7 @@ def test_the_interval_is_where_single_loads_are_sure():
     assert row["ci_hi"] == min(load for load, own in loads.items() if own["ci_hi"] < 0.9 and load > 110) == 120
 
 
+@pytest.mark.jit_off
 def test_a_full_memory_has_reached_its_capacity():
     result = capacity_probe(ExactStore(64, capacity=21), BITS, resolution=0.0, seeds=1)
     assert found(result) == [21]

@@ -54,6 +54,7 @@ def test_length_makes_no_difference_to_a_perfect_memory_nor_to_one_that_knows_no
         assert len(values(result, "accuracy")) == 3 * 2 * 2  # lengths, lags, foils
 
 
+@pytest.mark.jit_off
 def test_a_buffer_steps_at_its_size():
     lengths = (20, 39, 40, 41, 80, 160)
     result = list_length_probe(Fifo(40), BITS, lengths=lengths, seeds=1, foils="novel")
@@ -114,6 +115,7 @@ class Ends(KeySet):
             del self.keys[sorted(self.keys, key=self.keys.get)[3]]
 
 
+@pytest.mark.jit_off
 def test_places_and_slopes_of_a_memory_that_keeps_both_ends():
     result = serial_position_probe(Ends(), BITS, n_study=16, n_lists=5, foils="novel", seeds=2)
     places = result.where(condition="position", measure="exact")
@@ -213,6 +215,7 @@ def test_exact_keys_do_not_interfere_and_what_knows_nothing_loses_nothing():
     assert values(result, "accuracy_loss") == [0.0, 0.0]  # the pair itself is still known
 
 
+@pytest.mark.jit_off
 def test_a_buffer_forgets_retroactively_only():
     result = interference_probe(Fifo(50), BITS, n_study=20, n_interfering=(1, 2, 3), similarity=0.0, seeds=1, foils="novel")
     assert values(result, "exact", condition="retroactive") == [1.0, 0.5, 0.0]  # 50 hold 30 others and 20 pairs
@@ -328,6 +331,7 @@ def test_items_of_a_class_are_found_or_missed_by_name():
 # ---------------------------------------------------------------- fan
 
 
+@pytest.mark.jit_off
 def test_fan_of_an_exact_store():
     """It gives one associate of each cue, and knows every pair."""
     result = fan_probe(KeySet(), BITS, fans=(1, 2, 3, 4, 6), n_study=24, seeds=range(2))

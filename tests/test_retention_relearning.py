@@ -50,6 +50,7 @@ def test_a_perfect_memory_saves_everything_at_every_age(probe, cost):
     assert result.where(measure="savings").values("lag_updates").tolist() == [0, 1, 50] * 2
 
 
+@pytest.mark.jit_off
 def test_a_buffer_saves_all_or_nothing():
     """50 items in a buffer of 100: the first of them is lost with the 51st other item."""
     for cost, learned in (("exposures", 1), ("updates", 5)):
@@ -85,6 +86,22 @@ def test_updates_are_a_finer_measure_of_the_same_cost():
     result = savings_probe(Strength(), BITS, intervals=200, cost="updates", batch_size=10, max_cost=100, seeds=range(4))
     assert all(15 < found <= 20 for found in values(result, "learning_cost"))
     assert all(10 < found <= 15 for found in values(result, "relearning_cost"))
+
+
+@pytest.mark.parametrize("cost", ["exposures", "updates"])
+def test_every_pass_has_the_whole_list_in_an_order_of_its_own(cost):
+    written = []
+
+    class Recorder(Constant):
+        def write(self, items):
+            written.extend(row.tobytes() for row in items)
+
+    limit = 3 if cost == "exposures" else 9
+    savings_probe(Recorder(), BITS, n_study=25, intervals=0, cost=cost, max_cost=limit, batch_size=10, seeds=1)
+    passes = [written[start : start + 25] for start in range(0, len(written), 25)]
+    assert len(passes) == 9 and all(len(set(one)) == 25 for one in passes)  # 3 of learning, relearning and the control each
+    assert passes[0] != passes[1] != passes[2] and set(passes[0]) == set(passes[1]) == set(passes[2])
+    assert passes[3:6] == passes[:3] and not set(passes[6]) & set(passes[0])
 
 
 # ---------------------------------------------------------------- what is not known is not said

@@ -89,8 +89,6 @@ class Loads:
 
     def holds(self, load: int) -> bool:
         """Whether a fresh memory keeps so many items well enough."""
-        if load in self.passed:
-            return self.passed[load]
         live = fresh(self.memory, self.seed)
         require(live, self.plan.verbs, PROBE)
         ids = self.source.ids("target", load)
