@@ -66,6 +66,7 @@ def test_a_buffer_holds_its_size_over_the_threshold(size, threshold):
     exact = {row["level"]: row["value"] for row in rows}
     assert all(value == pytest.approx(min(1.0, size / load)) for load, value in exact.items())
     assert largest in exact and largest + 1 in exact
+    assert result.where(measure="items").curve()["value"].tolist() == [largest]  # over seeds
     bounds = result.where(measure="items", seed=0)
     assert bounds.values("ci_lo")[0] <= largest
     assert np.isnan(bounds.values("ci_hi")[0]) or bounds.values("ci_hi")[0] > largest

@@ -338,6 +338,10 @@ def test_fan_of_an_exact_store():
     assert values(result, "exact") == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 6] * 2)
     assert values(result, "any_associate") == [1.0] * 10 and set(values(result, "accuracy")) == {1.0}
     assert result.where(measure="any_associate", seed=0).values("level").tolist() == [1, 2, 3, 4, 6]
+    curve = result.where(measure="exact").curve("level")
+    assert (
+        curve["x"].tolist() == [1, 2, 3, 4, 6] and curve["n"].tolist() == [48] * 5 and curve["k"].tolist() == [48, 24, 16, 12, 8]
+    )
     unknown = fan_probe(Constant(), BITS, fans=(1, 4), n_study=24, seeds=1)
     assert values(unknown, "any_associate") == [0.0, 0.0] and set(values(unknown, "accuracy")) == {0.5}
 

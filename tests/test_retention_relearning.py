@@ -115,6 +115,7 @@ def test_what_is_never_learned_is_censored():
         assert (costs.values("ci_lo") == 3).all() and np.isnan(costs.values("ci_hi")).all()
         saved = result.where(measure=("savings", "savings_control"))
         assert set(saved.values("condition").tolist()) == {"censored"}
+        assert np.isnan(saved.where(measure="savings").curve()["value"]).all()  # no average hides it
         assert np.isnan(saved.values()).all() and np.isnan(saved.values("ci_lo")).all()
         assert (
             values(result, "retained_exact" if probe == "recall" else "retained_accuracy")

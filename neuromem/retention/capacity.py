@@ -261,7 +261,7 @@ def capacity_probe(
             rows += loads.rows
             low, high = loads.interval(found)
             common = {"system": name, "probe": "capacity", "seed": seed, "exposures": 1}
-            common |= {"condition": "capacity" if failed else "censored", "n": len(loads.passed)}
+            common |= {"condition": "capacity" if failed else "censored", "n": 1}  # one figure for each seed, all of equal weight
             n_bytes = loads.n_bytes[found] if found else next(iter(loads.n_bytes.values()))
             n_bits = 8 * n_bytes if parameter_bits is None and n_bytes else parameter_bits
             factors = {"items": 1.0, "items_per_unit": 1 / n_units}
