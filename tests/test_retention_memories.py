@@ -17,6 +17,7 @@ from neuromem.retention import (
     TwoStore,
     retention_curve,
 )
+from neuromem.retention.checkpoints import window_of
 
 WIDTH = 12
 MAKERS = {
@@ -142,11 +143,14 @@ def test_linear_associator_forgets_as_the_closed_form_says():
         seeds=range(4),
     )
     curve = result.where(condition="studied", measure="accuracy").curve()
-    kept = (1 - decay) ** np.array(ages)
     variance = 1 / (d * d * (1 - (1 - decay) ** 2))
-    expected = np.array([0.5 * (1 + math.erf(k / math.sqrt(2 * variance) / math.sqrt(2))) for k in kept])
+    expected = []
+    for age in ages:  # items of about that age are probed: their mean, whatever its window
+        lags = 59_999 - window_of(age, 60_000, 400)
+        signal = (1 - decay) ** lags / math.sqrt(2 * variance)
+        expected.append(np.mean([0.5 * (1 + math.erf(s / math.sqrt(2))) for s in signal]))
+    expected = np.array(expected)
     z = (curve["value"] - expected) / np.sqrt(expected * (1 - expected) / curve["n"])
-    # windows of 400 neighbours of an age: the signal falls by less than 0.02 of a standard error within them, from age 0 on
     assert np.abs(z).max() < 5 and (z**2).sum() < 22.5  # 99.9 % point of 6 degrees of freedom
     assert curve["value"][0] > 0.97 and curve["value"][-1] < 0.6
 
