@@ -92,7 +92,10 @@ def lag_axis(ax: Any, found: ProbeResult, label: str = "items written since") ->
     """A logarithmic axis of lags on which 0 has a place."""
     lags = found.table["lag_items"][found.table["lag_items"] >= 0]
     if len(lags) and lags.min() > 0:
+        ticks = np.unique(lags)
         ax.set_xscale("log")
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        ax.set_xticks([], minor=True)
         ax.set(xlabel=label)
         return
     ax.set_xscale("symlog", linthresh=LIN_THRESHOLD, linscale=0.3)

@@ -11,7 +11,7 @@ from neuromem import validate
 from neuromem.errors import InputError, InputTypeError, NeuromemError
 from neuromem.progress import Progress, progress_bar
 from neuromem.protocols import ItemSpec, capabilities
-from neuromem.retention.adapters import is_written, system_name
+from neuromem.retention.adapters import fresh, is_written, system_name, write_batches
 from neuromem.retention.items import ItemSource, source_for
 from neuromem.retention.results import ProbeResult
 from neuromem.retention.suite_parts import PARTS, SIZES, Size, Task
@@ -67,7 +67,7 @@ class SuiteResult:
     left_out : dict of dict of str
         Memory, then probe, then the reason.
     sizes : dict of str to int
-        Bytes of each memory at the end of study, where it tells them.
+        Bytes of each memory after as many items as are studied, where it tells them.
     """
 
     result: ProbeResult
@@ -80,10 +80,10 @@ class SuiteResult:
         return list(dict.fromkeys([*self.result.table["system"].tolist(), *self.left_out]))
 
 
-def renamed(result: ProbeResult, system: str) -> ProbeResult:
-    """The same result of a memory of another name."""
+def named(result: ProbeResult, system: str, part: str) -> ProbeResult:
+    """The same rows under a memory's own name; the config says which part of a suite they are, and how many."""
     rows = [row | {"system": system} for row in result.rows()]
-    return ProbeResult(rows, result.config | {"system": system}, result.arrays)
+    return ProbeResult(rows, result.config | {"system": system, "part": part, "n_rows": len(rows)})
 
 
 def run_suite(
@@ -143,11 +143,23 @@ def run_suite(
                 if isinstance(part, str):
                     left_out[system][name] = part
                 else:
-                    found.append(renamed(part, system))
+                    found.append(named(part, system, name))
                 advance(1)
-            if isinstance(n_bytes := getattr(memory, "nbytes", None), (int, np.integer)):
-                sizes[system] = int(n_bytes)
+            if (n_bytes := bytes_of(memory, items, kept.n_study)) is not None:
+                sizes[system] = n_bytes
     return SuiteResult(ProbeResult.concatenate(found), left_out, sizes)
+
+
+def bytes_of(memory: Any, source: ItemSource, n_study: int) -> int | None:
+    """Bytes of a memory, or what a factory makes, after so many items; None where it does not tell, or takes none."""
+    live = fresh(memory, 0)
+    labelled, source = labelled_source(live, source)
+    try:
+        write_batches(live, source, source.ids("target", n_study), n_study, labelled)
+    except NeuromemError:
+        return None
+    n_bytes = getattr(live, "nbytes", None)
+    return int(n_bytes) if isinstance(n_bytes, (int, np.integer)) else None
 
 
 def source_of(memory: Any, name: str) -> ItemSource:
