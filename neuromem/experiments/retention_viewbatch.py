@@ -206,5 +206,5 @@ def draw(result: Result, regimes: tuple[str, ...], views: tuple[int, ...], out: 
         ax.set(xscale="log", xlabel="views", ylabel=f"points of {metric}", title=f"{metric} less that of one view, same seeds")
         ax.set_xticks(list(views), [str(n) for n in views])
         ax.minorticks_off()
-    axes[0].legend(fontsize=7, loc="lower left")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     finish(figure, out / "retention-viewbatch.png", result)
