@@ -200,7 +200,8 @@ def spacing_probe(
         Rows ``measure`` "accuracy", "exact" or "label_accuracy" by seed, ``gap`` and ``lag_items`` (the retention interval), with
         the schedule's name in ``condition``.  Over all seeds, for each retention interval: "best_gap" (the ridge), and where a
         massed schedule is among them "largest_gain" (the best gap's share less that of massed, never below 0) and
-        "spacing_gain" (the same without that favour, see Notes).  ``arrays``: the outcome of every target, see :func:`spacing_surface` for a table.
+        "spacing_gain" (the same without that favour, see Notes).  ``arrays``: the outcome of every target;
+        :func:`spacing_surface` makes a table of them.
 
     Raises
     ------
