@@ -42,6 +42,8 @@ def finish(result: Any, arguments: argparse.Namespace, table: str) -> None:
     print(f"\n{machine['cpu']}, {machine['threads']} threads, {versions}")
     for name in result.figures:
         print(f"picture: {arguments.out / name}")
+    for name in result.files:
+        print(f"file: {arguments.out / name}")
     if arguments.json is not None:
         write_json(result, arguments.json)
         print(f"figures: {arguments.json}")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from neuromem.cli.output import add_output_options, finish
+from neuromem.cli.output import add_output_options, finish, writable_file
 
 
 def add_parser(commands: Any) -> None:
@@ -12,6 +12,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("reproduce", help="run an experiment by name")
     parser.add_argument("name", nargs="?", help="see --list")
     parser.add_argument("--list", action="store_true", help="names, data, time and published figures")
+    parser.add_argument("--html", type=writable_file, metavar="FILE", help="also write a page that needs no network (retention)")
     add_output_options(parser)
 
 
@@ -30,7 +31,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     progress = arguments.progress and not arguments.quiet
     experiment = EXPERIMENTS[arguments.name]
-    result = experiment.run(quick=arguments.quick, seeds=arguments.seeds, out=arguments.out, progress=progress)
-    finish(result, arguments, result.table())
+    if arguments.html is not None and not experiment.html:
+        able = ", ".join(e.name for e in EXPERIMENTS.values() if e.html)
+        print(f"neuromem: {experiment.name} writes no page of HTML; --html is for {able}", file=sys.stderr)
+        return 2
+    result = experiment.run(
+        quick=arguments.quick, seeds=arguments.seeds, out=arguments.out, progress=progress, html=arguments.html
+    )
+    finish(result, arguments, result.summary or result.table())
+    if arguments.html is not None:
+        print(f"page: {arguments.html}")
     print(", ".join(f"{name} {value:.2f} s" for name, value in result.seconds.items()))
     return 0

@@ -1,11 +1,7 @@
 """Who danced where?  Networks that differ in their memory only, trained on short streams and asked about long ones."""
 
-import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +9,7 @@ import numpy as np
 
 from neuromem.experiments.ballet_task import CHUNK_SIZE, N_HEADS, N_PLACES, TOP_K, WIDTH, RecallNetwork, draw_episodes
 from neuromem.experiments.result import Result
+from neuromem.experiments.workers import one_thread_each
 from neuromem.hcam import ChunkView, HCAMAttention
 from neuromem.layers import softmax_cross_entropy
 from neuromem.optim import Adam, clip_by_norm
@@ -73,23 +70,6 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     if out is not None:
         draw(result, tests, out)
     return result
-
-
-@contextmanager
-def one_thread_each() -> Iterator[ProcessPoolExecutor]:
-    """As many worker processes as there are processors, each on one thread, whatever its libraries would take."""
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))  # read by the workers when they start
-    try:
-        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-            yield pool
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 # ---------------------------------------------------------------- training and tests, in a worker

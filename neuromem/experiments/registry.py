@@ -19,11 +19,13 @@ class Experiment:
     minutes: str
     published: str
     seeds: int = 3
+    html: bool = False  # whether it can write a page of its own
 
-    def run(self, *, quick: bool, seeds: int | None, out: Path | None, progress: bool) -> Result:
-        """Run it; figures go to ``out`` where one is given."""
+    def run(self, *, quick: bool, seeds: int | None, out: Path | None, progress: bool, html: Path | None = None) -> Result:
+        """Run it; figures go to ``out`` where one is given, a page to the file ``html`` where the experiment has one."""
         function: Callable[..., Result] = importlib.import_module(f"neuromem.experiments.{self.module}").run
-        return function(quick=quick, seeds=seeds or (1 if quick else self.seeds), out=out, progress=progress)
+        own = {"html": html} if self.html else {}
+        return function(quick=quick, seeds=seeds or (1 if quick else self.seeds), out=out, progress=progress, **own)
 
 
 EXPERIMENTS = {
@@ -42,6 +44,16 @@ EXPERIMENTS = {
         Experiment("hopfield-loss", "hopfield_loss", "energy and squared errors fall together", "none", "0.1", "none read"),
         Experiment("hopfield-load", "hopfield_load", "patterns at once, 10^3 to 10^9 units", "none", "0.1", "none read"),
         Experiment("hopfield-mnist", "hopfield_mnist", "digits as patterns with blank entries", "MNIST", "0.4", "none"),
+        Experiment("retention", "retention", "every memory through every probe", "none", "3", "human curves", seeds=4, html=True),
+        Experiment(
+            "retention-orhan",
+            "retention_orhan",
+            "600 items, six conditions, up to 100,000 items later",
+            "none",
+            "3",
+            "findings in words",
+            seeds=4,
+        ),
         Experiment(
             "retention-human",
             "retention_human",

@@ -43,7 +43,10 @@ class Row:
 
 @dataclass
 class Result:
-    """What an experiment returns."""
+    """What an experiment returns.
+
+    ``figures`` and ``files`` are what it wrote to its folder, ``summary`` what is printed instead of a long table.
+    """
 
     experiment: str
     seed: int
@@ -51,6 +54,8 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     figures: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    summary: str = ""
 
     def add(self, condition: str, metric: str, values: Sequence[Any] | np.ndarray, n: int | None = None, **columns: Any) -> Row:
         """Append a row: the mean over repetitions with its interval, or one proportion out of ``n`` with Wilson's."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from neuromem import HopfieldNetwork, WillshawMemory
-from neuromem.experiments.ballet import one_thread_each
 from neuromem.experiments.result import Result
+from neuromem.experiments.workers import one_thread_each
 from neuromem.hcam import ChunkMemory
 from neuromem.retention import (
     FSRS6,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from neuromem.datasets import digits
-from neuromem.experiments.ballet import one_thread_each
 from neuromem.experiments.result import Result
+from neuromem.experiments.workers import one_thread_each
 from neuromem.layers import MLP, log_softmax, softmax_cross_entropy
 from neuromem.optim import SGD
 from neuromem.retention import ViewBatchSampler, average_accuracy, forgetting, view_kl

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from neuromem.retention.curve_comparison import CurveComparison, compare_curves
     from neuromem.retention.curve_fitting import CurveFit, fit_curve
     from neuromem.retention.curve_models import MODELS, CurveModel
+    from neuromem.retention.exemplars import Exemplars, Shuffled
     from neuromem.retention.fan import fan_probe
     from neuromem.retention.foils import Foil
     from neuromem.retention.human import (
@@ -64,17 +65,26 @@ if TYPE_CHECKING:
     from neuromem.retention.recall import recall_probe
     from neuromem.retention.recognition import recognition_probe
     from neuromem.retention.relearning import savings_probe
+    from neuromem.retention.reports import Report, report
     from neuromem.retention.results import ProbeResult
     from neuromem.retention.schedules import Leitner, Schedule, contracting, expanding, massed, pimsleur, uniform
     from neuromem.retention.scheduling_models import FSRS6, FSRS6_WEIGHTS, SM2, CardState, HalfLifeRegression, SM2State
     from neuromem.retention.sequences import edit_similarity, rouge_l, rouge_n
     from neuromem.retention.spacing import SpacingSurface, spacing_probe, spacing_surface
     from neuromem.retention.statistics import d_prime, roc_area, wilson_interval, yes_no, z_roc_slope
+    from neuromem.retention.suite import SuiteResult, run_part, run_suite
+    from neuromem.retention.suite_parts import PARTS, SIZES, Part, Size
+    from neuromem.retention.summary import HalfLife, curves_of, half_life, headlines, pooled
     from neuromem.retention.two_store import TwoStore
     from neuromem.retention.view_batch import ViewBatchSampler, view_kl
 
 # Public names of each module; a module is loaded when one of its names is first used.
 MODULES: dict[str, tuple[str, ...]] = {
+    "exemplars": ("Exemplars", "Shuffled"),
+    "suite": ("SuiteResult", "run_part", "run_suite"),
+    "suite_parts": ("PARTS", "SIZES", "Part", "Size"),
+    "reports": ("Report", "report"),
+    "summary": ("HalfLife", "curves_of", "half_life", "headlines", "pooled"),
     "continual": (
         "ForgettingEvents",
         "Measure",
@@ -173,12 +183,14 @@ __all__ = [
     "CurveFit",
     "CurveModel",
     "EXACT_MINUTES",
+    "Exemplars",
     "FIFOBuffer",
     "FSRS6",
     "FSRS6_WEIGHTS",
     "Foil",
     "ForgettingEvents",
     "Gaussian",
+    "HalfLife",
     "HalfLifeRegression",
     "HierarchicalItems",
     "HumanCurve",
@@ -190,18 +202,25 @@ __all__ = [
     "MODELS",
     "ManyFits",
     "Measure",
+    "PARTS",
+    "Part",
     "ProbeResult",
     "REFERENCE_LINES",
     "REPETITIONS",
     "RandomBits",
     "RandomSigns",
     "ReferenceLine",
+    "Report",
     "ReservoirBuffer",
+    "SIZES",
     "SM2",
     "SM2State",
     "Schedule",
+    "Shuffled",
+    "Size",
     "SpacingSurface",
     "SparseBits",
+    "SuiteResult",
     "Templates",
     "TwoStore",
     "ViewBatchSampler",
@@ -216,6 +235,7 @@ __all__ = [
     "continual_measures",
     "contracting",
     "cue_mask",
+    "curves_of",
     "d_prime",
     "ebbinghaus_formula",
     "edit_similarity",
@@ -226,7 +246,9 @@ __all__ = [
     "forgetting",
     "forgetting_events",
     "forward_transfer",
+    "half_life",
     "half_time",
+    "headlines",
     "human_curve",
     "human_curves",
     "human_figures",
@@ -240,14 +262,18 @@ __all__ = [
     "online_matrix",
     "overlay",
     "pimsleur",
+    "pooled",
     "positive_backward_transfer",
     "recall_probe",
     "recognition_probe",
     "remembering",
+    "report",
     "retention_curve",
     "roc_area",
     "rouge_l",
     "rouge_n",
+    "run_part",
+    "run_suite",
     "savings_probe",
     "serial_position_probe",
     "source_for",

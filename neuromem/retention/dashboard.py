@@ -86,7 +86,7 @@ def panels_of(found: SuiteResult, fits: Mapping[str, Any] | None = None) -> dict
     fits : mapping of str to CurveFit, optional
         Fitted forgetting curves by memory.
     """
-    result, systems = found.result, found.systems
+    result, systems = found.rows, found.systems
     lengths = {"log": True, "label": "items in the list", "systems": systems}
     made: dict[str, Panel] = {
         "recognition, course": lambda ax: plot_retention(result, fits=fits, systems=systems, ax=ax),

@@ -333,7 +333,7 @@ def plot_spacing(result: ProbeResult, system: str | None = None, *, ax: Any = No
     --------
     >>> from neuromem.retention import RandomBits, TwoStore, spacing_probe
     >>> from neuromem.retention.plots import plot_spacing
-    >>> result = spacing_probe(TwoStore, RandomBits(32), gaps=(1, 8), retention_intervals=(10, 100), n_targets=8, seeds=1)
+    >>> result = spacing_probe(TwoStore(32), RandomBits(32), gaps=(1, 8), retention_intervals=(10, 100), n_targets=8, seeds=1)
     >>> plot_spacing(result).get_xlabel()
     'gap between exposures'
     """

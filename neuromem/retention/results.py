@@ -283,6 +283,23 @@ class ProbeResult:
         return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
 
     @classmethod
+    def from_json_text(cls, text: str) -> "ProbeResult":
+        """Read what :meth:`json_text` gave.
+
+        Raises
+        ------
+        FormatError
+            If the text is of another version.
+
+        Examples
+        --------
+        >>> one = ProbeResult([{"probe": "recall", "value": 0.5}])
+        >>> ProbeResult.from_json_text(one.json_text()) == one
+        True
+        """
+        return from_json(text)
+
+    @classmethod
     def load(cls, path: str | Path) -> "ProbeResult":
         """Read a file that :meth:`to_json` or :meth:`to_csv` wrote.
 

@@ -4,14 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from neuromem.protocols import ItemSpec
 from neuromem.retention.adapters import copy_of, is_written
-from neuromem.retention.array_items import ArrayItems
 from neuromem.retention.capacity import capacity_probe
 from neuromem.retention.checkpoints import ORHAN
 from neuromem.retention.course import retention_curve
+from neuromem.retention.exemplars import Exemplars
 from neuromem.retention.fan import fan_probe
 from neuromem.retention.foils import Foil
 from neuromem.retention.interference import interference_probe
@@ -24,7 +22,6 @@ from neuromem.retention.results import ProbeResult
 from neuromem.retention.spacing import spacing_probe
 
 VARIANTS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
-EXEMPLARS = 32  # of each class of structured items, at most 32
 # Of recall: the correlation with the item is 0 by guessing and 1 when right for items of every kind.
 MEASURES = ("component_accuracy", "exact", "pearson")
 
@@ -146,34 +143,11 @@ class Task:
         return {"seeds": self.seeds, "with_targets": self.with_targets}
 
 
-# ---------------------------------------------------------------- items with a structure
-
-
 def variant_levels(spec: ItemSpec) -> list[float]:
     """Shares of components that can be changed in items of a kind, from one half down."""
     n_active = spec.n_features if spec.density is None else round(spec.density * spec.n_features)
     most = 2 * min(n_active, spec.n_features - n_active) if spec.kind == "binary" and spec.density is not None else n_active
     return [level for level in VARIANTS if 1 <= round(level * spec.n_features) <= most]
-
-
-def structured_items(source: ItemSource, n_classes: int = 40) -> ArrayItems:
-    """Items of a few classes: an item of the source for each class, and exemplars that differ from it in an eighth of their
-    components, or where items are sparse, in a quarter of their non-zeros.
-
-    Examples
-    --------
-    >>> from neuromem.retention import RandomBits
-    >>> items = structured_items(RandomBits(64), n_classes=4)
-    >>> items.n_classes, items.get([0]).shape
-    (4, (1, 64))
-    """
-    spec = source.item_spec
-    sparse = spec.density is not None and spec.density < 0.5
-    level = spec.density / 2 if sparse and spec.density is not None else 1 / 8
-    level = max(level, 2 / spec.n_features)
-    ids = source.ids("control", n_classes)
-    X = np.concatenate([source.variants(ids, level, number) for number in range(EXEMPLARS)])
-    return ArrayItems(X, np.tile(np.arange(n_classes), EXEMPLARS), kind=source.kind, shares=(0.5, 0, 0.5, 0))
 
 
 # ---------------------------------------------------------------- parts
@@ -183,7 +157,7 @@ def recognised(task: Task) -> ProbeResult:
     """Foils of every family that needs no classes."""
     spec = task.source.item_spec
     foils: list[str | Foil] = ["novel", *(Foil("variant", level) for level in variant_levels(spec)), "recombined"]
-    foils.append(Foil("easier_foil_source", source=structured_items(task.source)))
+    foils.append(Foil("easier_foil_source", source=Exemplars(task.source)))
     return recognition_probe(
         task.memory, task.source, n_study=task.size.n_study, exposures=task.size.exposures, foils=foils, **task.shared
     )
@@ -191,11 +165,10 @@ def recognised(task: Task) -> ProbeResult:
 
 def recognised_in_class(task: Task) -> ProbeResult:
     """Items of classes, told from others of the same class."""
-    n_study = min(task.size.n_study, 400)
     return recognition_probe(
         task.memory,
-        structured_items(task.source),
-        n_study=n_study,
+        Exemplars(task.source),
+        n_study=task.size.n_study,
         exposures=task.size.exposures,
         foils="class",
         seeds=task.seeds,

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from neuromem.retention.curve_comparison import CurveComparison
 from neuromem.retention.dashboard import panels_of, plot_dashboard
 from neuromem.retention.items import ItemSource
 from neuromem.retention.plot_tools import new_figure
-from neuromem.retention.results import write_whole
+from neuromem.retention.results import ProbeResult, write_whole
 from neuromem.retention.suite import SuiteResult, run_suite
 from neuromem.retention.suite_parts import PARTS, Size
 from neuromem.retention.summary import curves_of, headlines, pooled, shown
@@ -23,6 +24,8 @@ from neuromem.retention.summary import curves_of, headlines, pooled, shown
 # Columns of the tables of single probes, as far as anything stands in them
 SHOWN = ("system", "condition", "measure", "foil", "level", "cue", "cue_fraction", "exposures", "gap", "lag_items")
 FIGURES = ("value", "ci_lo", "ci_hi", "chance", "n", "seeds")
+WIDE = 4  # memories beyond which the table has a line for each
+HEAD = 12  # letters in a line of the head, as far as words allow
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1250px; padding: 0 1em; color: #1a1a1a; }
 table { border-collapse: collapse; font-size: 13px; margin: 0.6em 0; }
@@ -75,12 +78,12 @@ class Report:
     @cached_property
     def curves(self) -> dict[str, CurveComparison]:
         """Forgetting curves fitted to the course of recognition, by memory."""
-        return curves_of(self.found.result)
+        return curves_of(self.found.rows)
 
     @cached_property
     def lines(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Figures of each memory by name: see :func:`neuromem.retention.summary.headlines`."""
-        return {system: headlines(self.found.result, system) for system in self.found.systems}
+        return {system: headlines(self.found.rows, system) for system in self.found.systems}
 
     @cached_property
     def names(self) -> list[str]:
@@ -88,19 +91,15 @@ class Report:
         return list(dict.fromkeys(name for line in self.lines.values() for name in line))
 
     def text(self) -> str:
-        """One table, a line for each figure and a column for each memory, and what was not measured.
-
-        Where there are many memories the table is turned: a line for each memory.
-        """
-        head = ["", *self.found.systems]
-        lines = [head]
-        if self.found.sizes:
-            lines.append(["bytes", *(f"{self.found.sizes.get(system, ''):,}" for system in self.found.systems)])
-        lines += [[name, *(shown(name, self.lines[s].get(name)) for s in self.found.systems)] for name in self.names]
+        """One table, and what was not measured: a line for each figure, or where memories are many a line for each of them."""
+        systems = self.found.systems
         best = {system: curve.best.model for system, curve in self.curves.items()}
-        if best:
-            lines.append(["forgetting curve by AICc", *(best.get(system, "") for system in self.found.systems)])
-        told = [aligned(lines)]
+        columns = [["", *systems]]
+        columns.append(["bytes", *(f"{self.found.sizes[s]:,}" if s in self.found.sizes else "" for s in systems)])
+        columns += [[name, *(shown(name, self.lines[system].get(name)) for system in systems)] for name in self.names]
+        columns.append(["forgetting curve by AICc", *(best.get(system, "") for system in systems)])
+        columns = [column for column in columns if any(column[1:])]
+        told = [aligned(columns if len(systems) <= WIDE else [list(line) for line in zip(*columns, strict=True)])]
         for system, reasons in self.found.left_out.items():
             told += [f"{system}: no {part}: {reason}" for part, reason in reasons.items()]
         return "\n".join(told)
@@ -176,7 +175,7 @@ class Report:
         for config in self.found.result.config.get("parts", []):
             n_rows = config.get("n_rows", 0)
             part = self.found.result.table[start : start + n_rows]
-            rows_of.setdefault(config.get("part", ""), []).extend(pooled(type(self.found.result)(part)))
+            rows_of.setdefault(config.get("part", ""), []).extend(pooled(ProbeResult(part)))
             start += n_rows
         for name, rows in rows_of.items():
             used = [column for column in SHOWN if any(row[column] not in (None, "") for row in rows)]
@@ -219,13 +218,17 @@ class Cell:
 
 
 def aligned(lines: list[list[str]]) -> str:
-    """Columns of equal width, the first left and the others right."""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    """Columns of equal width, the first left and the others right; long words of the head stand below one another."""
+    heads = [textwrap.wrap(cell, HEAD, break_long_words=False) if i else [cell] for i, cell in enumerate(lines[0])]
+    height = max(len(head) for head in heads)
+    top = [[*[""] * (height - len(head)), *head] for head in heads]
+    body = [*([column[i] for column in top] for i in range(height)), *lines[1:]]
+    widths = [max(len(line[i]) for line in body) for i in range(len(heads))]
     text = []
-    for line in lines:
+    for line in body:
         cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
         text.append("  ".join(cells).rstrip())
-    text.insert(1, "  ".join("-" * width for width in widths))
+    text.insert(height, "  ".join("-" * width for width in widths))
     return "\n".join(text)
 
 
@@ -304,7 +307,7 @@ def report(
     >>> from neuromem.retention import RandomBits, report
     >>> made = report({"store": ExactStore(32)}, RandomBits(32), size="tiny", parts=["recognition"])
     >>> made.text().splitlines()[2].split()
-    ['bytes', '0']
+    ['bytes', '3,264']
     """
     made = Report(run_suite(memories, source, size=size, parts=parts, seeds=seeds, progress=progress), title)
     if out is not None:
