@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from neuromem import __version__
 
-COMMANDS = ("demo", "reproduce", "info", "warmup", "cache")
+COMMANDS = ("demo", "reproduce", "probe", "info", "warmup", "cache")
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -31,7 +31,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool, html: Path
     with result.timed("probes"), one_thread_each() as pool:
         found = assembled(tasks, run_tasks(measured, tasks, pool, folder, progress))
     with result.timed("curves and report"):
-        report = Report(found, "Memories of neuromem at equal bytes", {"settings": json.dumps(result.settings)})
+        report = Report(found, "Memories of neuromem at equal bytes", {"settings": json.dumps(result.settings, indent=1)})
         add_rows(result, report)
         result.summary = report.text()
         if out is not None:
@@ -92,12 +92,12 @@ def places_of(row: dict[str, Any]) -> list[tuple[str, str]]:
     if row["condition"] == "studied" and lag is None:
         if row["probe"] == "recognition" and row["measure"] == "accuracy":
             return [(f"{foil}, {shown}", "recognition by foil")]
-        if row["probe"] == "recall" and row["measure"] in ("exact", "pearson"):
+        if row["probe"] == "recall" and row["measure"] in ("exact", "pearson") and row["exposures"] == 1:
             what = "exact" if row["measure"] == "exact" else "correlation"
             return [(f"{row['cue']} {row['cue_fraction']:g}, {shown}", f"recall by cue, {what}")]
-    if row["condition"] in ("studied", "unstudied", "idle") and lag is not None and row["measure"] in CURVES:
+    if row["condition"] == "studied" and lag is not None and row["measure"] in CURVES:
         what = "recognition" if row["measure"] == "accuracy" else "recall, correlation"
-        return [(f"{row['condition']}, lag {lag}", f"{what} by lag")]
+        return [(f"lag {lag}", f"{what} by lag")]
     if row["probe"] == "spacing" and row["measure"] in ("spacing_gain", "best_gap"):
         return [(f"{lag} items later", row["measure"].replace("_", " "))]
     if row["measure"] in ("savings", "savings_control"):

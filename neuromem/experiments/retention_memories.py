@@ -82,7 +82,7 @@ MEMORIES: dict[str, Contender] = {
     "WillshawMemory": Contender("binary", budgeted(WillshawMemory)),
     "SparseDistributedMemory": Contender("binary", budgeted(SparseDistributedMemory)),
     # it compares addresses by Hamming distance, which is made for bits half of which are on
-    "SparseDistributedMemory, half of the bits on": Contender("binary", budgeted(SparseDistributedMemory), 0.5),
+    "SparseDistributedMemory, dense bits": Contender("binary", budgeted(SparseDistributedMemory), 0.5),
     "ChunkMemory": Contender("real", chunks),
     "ExactStore": Contender("real", budgeted(ExactStore)),
     "FIFOBuffer": Contender("real", budgeted(FIFOBuffer)),

@@ -138,7 +138,7 @@ def panels_of(found: SuiteResult, fits: Mapping[str, Any] | None = None) -> dict
         "capacity": lambda ax: plot_intervals(
             result,
             measure="items",
-            label="items of which 95 % are recalled (open: more than tried)",
+            label="items of which 95 % are recalled exactly",
             title="capacity",
             log=True,
             systems=systems,
@@ -199,7 +199,7 @@ def plot_dashboard(
     if figure is None:
         figure = new_figure(5.0 * COLUMNS, 3.9 * n_rows + 1.0)
     # rows of their own, so that long names in one row take no room in another
-    *parts, foot = figure.subfigures(n_rows + 1, 1, height_ratios=[*[1.0] * n_rows, 0.13])
+    *parts, foot = figure.subfigures(n_rows + 1, 1, height_ratios=[*[1.0] * n_rows, 0.15])
     axes = np.array([part.subplots(1, COLUMNS) for part in parts])
     for ax, draw in zip(axes.flat, panels.values(), strict=False):
         draw(ax)
@@ -209,7 +209,7 @@ def plot_dashboard(
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=system, **style_of(place)) for place, system in enumerate(found.systems)]
-    foot.legend(handles=handles, loc="center", ncols=min(8, len(handles)), fontsize=10)
+    foot.legend(handles=handles, loc="center", ncols=min(9, len(handles)), fontsize=9)
     if title:
         figure.suptitle(title)
     return axes

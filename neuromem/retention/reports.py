@@ -31,9 +31,10 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1250p
 table { border-collapse: collapse; font-size: 13px; margin: 0.6em 0; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 th { cursor: pointer; background: #f3f3f3; position: sticky; top: 0; user-select: none; }
 th[aria-sort=ascending]::after { content: " \\25B2"; } th[aria-sort=descending]::after { content: " \\25BC"; }
-.wide { overflow: auto; max-height: 34em; } .figures { display: flex; flex-wrap: wrap; gap: 8px; }
+.wide { overflow: auto; max-height: 48em; } .figures { display: flex; flex-wrap: wrap; gap: 8px; }
 figure { margin: 0; } figure img { max-width: 100%; height: auto; } figcaption { font-size: 12px; color: #555; }
 pre { background: #f7f7f7; padding: 0.6em; overflow: auto; font-size: 12px; } summary { cursor: pointer; margin: 0.4em 0; }
 """
@@ -68,7 +69,7 @@ class Report:
     found : SuiteResult
     title : str
     notes : mapping of str to str
-        Lines under the title of the page: settings, versions.
+        Under the title of the page; what has several lines is folded.
     """
 
     found: SuiteResult
@@ -94,12 +95,14 @@ class Report:
         """One table, and what was not measured: a line for each figure, or where memories are many a line for each of them."""
         systems = self.found.systems
         best = {system: curve.best.model for system, curve in self.curves.items()}
-        columns = [["", *systems]]
-        columns.append(["bytes", *(f"{self.found.sizes[s]:,}" if s in self.found.sizes else "" for s in systems)])
+        columns = [["bytes", *(f"{self.found.sizes[s]:,}" if s in self.found.sizes else "" for s in systems)]]
         columns += [[name, *(shown(name, self.lines[system].get(name)) for system in systems)] for name in self.names]
         columns.append(["forgetting curve by AICc", *(best.get(system, "") for system in systems)])
         columns = [column for column in columns if any(column[1:])]
-        told = [aligned(columns if len(systems) <= WIDE else [list(line) for line in zip(*columns, strict=True)])]
+        told = []
+        if columns:
+            lines = [["", *systems], *columns]
+            told.append(aligned(lines if len(systems) <= WIDE else [list(line) for line in zip(*lines, strict=True)]))
         for system, reasons in self.found.left_out.items():
             told += [f"{system}: no {part}: {reason}" for part, reason in reasons.items()]
         return "\n".join(told)
@@ -107,7 +110,11 @@ class Report:
     def html(self) -> str:
         """One page without any reference to a file or the network."""
         parts = [f"<h1>{html.escape(self.title)}</h1>"]
-        parts += [f"<p>{html.escape(name)}: {html.escape(str(text))}</p>" for name, text in self.notes.items()]
+        for name, text in self.notes.items():
+            long = "\n" in str(text)
+            told = f"<pre>{html.escape(str(text))}</pre>" if long else html.escape(str(text))
+            head = html.escape(name)
+            parts.append(f"<details><summary>{head}</summary>{told}</details>" if long else f"<p>{head}: {told}</p>")
         parts.append("<p>A click on the head of a column sorts a table by it.</p>")
         parts += ["<h2>Memories</h2>", self.overview(), "<h2>Figures</h2>", self.figures(), "<h2>Forgetting curves</h2>"]
         parts += [self.fits(), "<h2>Not measured</h2>", self.left_out(), "<h2>Every probe</h2>", *self.probes()]
@@ -136,7 +143,7 @@ class Report:
         best = {system: curve.best for system, curve in self.curves.items()}
         found = []
         for title, draw in panels_of(self.found, best).items():
-            figure = new_figure(6.6, 4.2)
+            figure = new_figure(6.2, 4.0)
             ax = draw(figure.add_subplot())
             handles, labels = ax.get_legend_handles_labels()
             if handles and ax.get_legend() is None:

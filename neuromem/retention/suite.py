@@ -83,8 +83,14 @@ def labelled_source(memory: Any, source: ItemSource) -> tuple[bool, ItemSource]:
         return False, source
     if source.n_classes is None:
         source = copy.copy(source)
-        source.n_classes = getattr(memory, "n_classes", None) or N_LABELS
+        source.n_classes = getattr(memory, "n_classes", None) or n_labels_of(memory)
     return True, source
+
+
+def n_labels_of(memory: Any) -> int:
+    """How many of the labels 0, 1, 2 ... a memory knows; a number for one that takes any."""
+    known = np.asarray(getattr(memory, "classes_", []))
+    return len(known) if len(known) and np.array_equal(known, np.arange(len(known))) else N_LABELS
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from neuromem.retention.results import ProbeResult
 from neuromem.retention.spacing import spacing_probe
 
 VARIANTS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
+N_CLASSES = 40  # of exemplars, for a memory that does not learn labels
 # Of recall: the correlation with the item is 0 by guessing and 1 when right for items of every kind.
 MEASURES = ("component_accuracy", "exact", "pearson")
 
@@ -101,7 +102,7 @@ SIZES: dict[str, Size] = {
         n_lists=32,
         n_places=16,
         gaps=(1, 4, 16, 64, 256),
-        delays=(10, 100, 1000),
+        delays=(10, 100, 400),
         intervals=(30, 100, 300, 1000),
         n_pairs=64,
         n_spaced=24,
@@ -167,7 +168,7 @@ def recognised_in_class(task: Task) -> ProbeResult:
     """Items of classes, told from others of the same class."""
     return recognition_probe(
         task.memory,
-        Exemplars(task.source),
+        Exemplars(task.source, task.source.n_classes or N_CLASSES),
         n_study=task.size.n_study,
         exposures=task.size.exposures,
         foils="class",
