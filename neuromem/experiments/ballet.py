@@ -123,7 +123,7 @@ def accuracy(network: RecallNetwork, n_dancers: int, delay: int, n: int, noise: 
     """Share of right answers over ``n`` episodes, the same ones for every network."""
     rng = np.random.default_rng([TEST_SEED, n_dancers, delay])
     at_once = max(1 + shift, min(n, STEPS_AT_ONCE // (n_dancers * (15 + delay))))
-    right = []
+    right: list[float] = []
     while len(right) * at_once < n:
         episodes = draw_episodes(at_once, n_dancers, delay, noise, rng)
         scores = network.forward(episodes.frames, episodes.dances, shift)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from neuromem.retention.curve_comparison import CurveComparison, compare_curves
     from neuromem.retention.curve_fitting import CurveFit, fit_curve
     from neuromem.retention.curve_models import MODELS, CurveModel
+    from neuromem.retention.dashboard import panels_of, plot_dashboard, plot_with_people
     from neuromem.retention.exemplars import Exemplars, Shuffled
     from neuromem.retention.fan import fan_probe
     from neuromem.retention.foils import Foil
@@ -62,6 +63,17 @@ if TYPE_CHECKING:
     )
     from neuromem.retention.list_length import list_length_probe, serial_position_probe
     from neuromem.retention.many_curves import ManyFits, fit_many
+    from neuromem.retention.plot_tools import style_of
+    from neuromem.retention.plots import (
+        plot_intervals,
+        plot_levels,
+        plot_matrix,
+        plot_recall,
+        plot_recognition,
+        plot_retention,
+        plot_savings,
+        plot_spacing,
+    )
     from neuromem.retention.recall import recall_probe
     from neuromem.retention.recognition import recognition_probe
     from neuromem.retention.relearning import savings_probe
@@ -80,6 +92,18 @@ if TYPE_CHECKING:
 
 # Public names of each module; a module is loaded when one of its names is first used.
 MODULES: dict[str, tuple[str, ...]] = {
+    "dashboard": ("panels_of", "plot_dashboard", "plot_with_people"),
+    "plot_tools": ("style_of",),
+    "plots": (
+        "plot_intervals",
+        "plot_levels",
+        "plot_matrix",
+        "plot_recall",
+        "plot_recognition",
+        "plot_retention",
+        "plot_savings",
+        "plot_spacing",
+    ),
     "exemplars": ("Exemplars", "Shuffled"),
     "suite": ("SuiteResult", "run_part", "run_suite"),
     "suite_parts": ("PARTS", "SIZES", "Part", "Size"),
@@ -261,7 +285,18 @@ __all__ = [
     "massed",
     "online_matrix",
     "overlay",
+    "panels_of",
     "pimsleur",
+    "plot_dashboard",
+    "plot_intervals",
+    "plot_levels",
+    "plot_matrix",
+    "plot_recall",
+    "plot_recognition",
+    "plot_retention",
+    "plot_savings",
+    "plot_spacing",
+    "plot_with_people",
     "pooled",
     "positive_backward_transfer",
     "recall_probe",
@@ -279,6 +314,7 @@ __all__ = [
     "source_for",
     "spacing_probe",
     "spacing_surface",
+    "style_of",
     "uniform",
     "view_kl",
     "wilson_interval",

@@ -50,8 +50,8 @@ def plot_with_people(result: ProbeResult, *, systems: list[str] | None = None, a
     for place, system in enumerate(names):
         rows = course_of(result, system)
         if len(rows):
-            curve = rows.curve()
-            ax.plot(curve["x"], 2 * curve["value"] - 1, **style_of(place) | {"ms": 2.5, "lw": 1.0, "alpha": 0.75})
+            course = rows.curve()
+            ax.plot(course["x"], 2 * course["value"] - 1, **style_of(place) | {"ms": 2.5, "lw": 1.0, "alpha": 0.75})
             drawn = True
     if not drawn:
         raise InputError("the result has no course of recognition")
@@ -87,7 +87,7 @@ def panels_of(found: SuiteResult, fits: Mapping[str, Any] | None = None) -> dict
         Fitted forgetting curves by memory.
     """
     result, systems = found.rows, found.systems
-    lengths = {"log": True, "label": "items in the list", "systems": systems}
+    lengths: dict[str, Any] = {"log": True, "label": "items in the list", "systems": systems}
     made: dict[str, Panel] = {
         "recognition, course": lambda ax: plot_retention(result, fits=fits, systems=systems, ax=ax),
         "recall, course": lambda ax: plot_retention(result, "pearson", systems=systems, ax=ax),

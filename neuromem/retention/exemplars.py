@@ -22,7 +22,8 @@ class Exemplars(ItemSource):
         Gives the prototypes, and how components are changed: their kind and density stay.  Not of fixed rows.
     n_classes : int, default 40
     level : float in (0, 1], optional
-        Share of components that are changed; default: one eighth, or where items are sparse, a quarter of their non-zeros.
+        Share of components that are changed (an even number of sparse bits); default: one eighth, or where items are sparse, a
+        quarter of their non-zeros.
 
     Examples
     --------
@@ -55,6 +56,8 @@ class Exemplars(ItemSource):
         """Items of checked ids."""
         prototypes = self.source.get(self.source.ids("control", self.n_classes, PROTOTYPES)[ids % self.n_classes])
         n_changed = max(1, round(self.level * self.n_features))
+        if self.kind == "binary" and self.density is not None:
+            n_changed = 2 * max(1, n_changed // 2)  # as many go off as come on
         if self.kind != "real":
             return self.source.change_some(prototypes, ids, n_changed)
         changed = chosen(ids, self.key, ORDER, n_changed, self.n_features)

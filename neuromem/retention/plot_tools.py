@@ -43,7 +43,13 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def style_of(place: int) -> dict[str, Any]:
-    """Colour and marker of the memory at a place in the list."""
+    """Colour and marker of the memory at a place in the list, as keywords of ``Axes.plot``.
+
+    Examples
+    --------
+    >>> style_of(0)["color"]
+    '#1f77b4'
+    """
     return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "ms": 4, "lw": 1.3}
 
 

@@ -66,6 +66,8 @@ def plot_retention(
         wanted |= {"probe": "recognition", "foil": foil}
     found = chosen(result, **wanted)
     found = ProbeResult(found.table[found.table["lag_items"] >= 0], result.config)
+    if not len(found):
+        raise InputError(f"the result has no rows of retention_curve with measure={measure!r}")
     ax = axes_or_new(ax)
     drawn_lines(ax, found, systems)
     if fits:

@@ -106,8 +106,8 @@ def pooled(result: ProbeResult) -> list[dict[str, Any]]:
         common["chance"] = float(np.mean(chances)) if chances else None
         if len(rows) > 1 and all(row["k"] is not None and row["n"] for row in rows):
             k = sum(row["k"] for row in rows)
-            low, high = wilson_interval(k, sum(n))
-            common |= {"value": k / sum(n), "ci_lo": float(low), "ci_hi": float(high)}
+            ends = wilson_interval(k, sum(n))
+            common |= {"value": k / sum(n), "ci_lo": float(ends[0]), "ci_hi": float(ends[1])}
         elif len(values) > 1:
             mean, low, high = mean_interval(values)
             common |= {"value": mean, "ci_lo": low, "ci_hi": high}
