@@ -49,13 +49,13 @@ def test_example_refuses_an_unknown_option(path, tmp_path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_is_in_gallery_form_and_uses_public_names_only(path):
     import neuromem
-    from neuromem import hopfield, sparsey
+    from neuromem import hopfield, retention, sparsey
 
     tree = ast.parse(path.read_text())
     title, line = ast.get_docstring(tree).splitlines()[:2]
     assert set(line) == {"="} and len(line) == len(title)
     assert path.read_text().count("\n# %%\n") >= 3
-    allowed = {module.__name__: set(module.__all__) for module in (neuromem, hopfield, sparsey)}
+    allowed = {module.__name__: set(module.__all__) for module in (neuromem, hopfield, retention, sparsey)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "neuromem":
             assert node.module in (*allowed, "neuromem.datasets", "neuromem.sparsey.encode", *EXPERIMENTS.get(path.stem, ()))

@@ -148,7 +148,7 @@ def test_orhan(tmp_path):
         assert alike[0] >= alike[1] - 0.1 and alike[0] >= alike[2] - 0.1
     holds = {row.condition: row.value for row in result.rows if row.metric == "holds"}
     for memory in ("HopfieldNetwork", "WillshawMemory"):  # finding: recall falls faster
-        assert holds[f"{memory}: a recall falls by more than recognition does"] == 1
+        assert holds[f"{memory}: recall falls by more than recognition does"] == 1
     kept = {row.condition.partition(":")[0]: row.value for row in result.rows if row.metric == "targets still exact"}
     assert kept["SparseyMac"] > 0 and kept["ReservoirBuffer"] > 0  # they freeze, and keep a sample of all
     assert kept["FIFOBuffer"] == kept["HopfieldNetwork"] == kept["WillshawMemory"] == 0

@@ -184,7 +184,7 @@ def add_findings(result: Result, memory: str, results: dict[str, list[ProbeResul
         "recognition after one exposure is above exact recall": chosen[0] - exact,
         "recognition falls with the likeness of foils": np.array(alike[0]) - alike[2],
         "items with a structure are recognised better than random ones": np.array(alike[0]) - noise,
-        "a recall falls by more than recognition does": np.array([fall(r) for r in results["course"]]),
+        "recall falls by more than recognition does": np.array([fall(r) for r in results["course"]]),
         "some targets are still exact at the last lag": np.array(per_seed(results["course"], measure="permastore")),
     }
     for finding, differences in told.items():
@@ -193,11 +193,17 @@ def add_findings(result: Result, memory: str, results: dict[str, list[ProbeResul
 
 
 def fall(course: ProbeResult) -> float:
-    """Mean over lags of the share of recognition that is left, less that of recall: above 0 where recall falls by more."""
+    """Mean over lags of the share of recognition that is left, less that of recall: above 0 where recall falls by more.
+
+    Both are counted above those of items that were never studied: whoever knows the classes knows something of any exemplar.
+    """
     shares = []
     for measure, wanted in (("accuracy", {"foil": "novel"}), ("pearson", {})):
-        curve = course.where(condition="studied", measure=measure, **wanted).curve()
-        left = 2 * curve["value"] - 1 if measure == "accuracy" else curve["value"]
+        studied, unstudied = (
+            course.where(condition=condition, measure=measure, **wanted).curve()["value"]
+            for condition in ("studied", "unstudied")
+        )
+        left = studied - unstudied
         shares.append(float(np.mean(left / left[0])) if left[0] > 0 else np.nan)
     return 0.0 if np.isnan(shares).any() else shares[0] - shares[1]
 

@@ -9,10 +9,11 @@ from neuromem.errors import InputError, MissingDependencyError
 from neuromem.retention.results import ProbeResult
 
 MARKERS = "osD^v<>Ph*Xd"
-# Dark and light of ten hues that stay apart in print; memories take them in turn.
+# Hues that stay apart in print; memories take them in turn.
 COLOURS = (
     "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#17becf", "#7f7f7f", "#bcbd22",
     "#0b3c5d", "#7a0000", "#0b5d1e", "#4b2a6b", "#b35900", "#3d251e",
+    "#00a087", "#c2185b", "#5c6bc0", "#8d9b00",
 )  # fmt: skip
 LIN_THRESHOLD = 1.0  # lags below it are drawn on a linear part of the axis, so that 0 has a place
 

@@ -208,7 +208,7 @@ class Report:
         self.found.result.to_json(paths[1])
         write_whole(paths[2], self.text() + "\n")
         axes = plot_dashboard(self.found, fits={s: c.best for s, c in self.curves.items()}, title=self.title)
-        axes[0, 0].get_figure().figure.savefig(paths[3], dpi=90)
+        axes[0, 0].get_figure().figure.savefig(paths[3], dpi=80)
         return paths
 
     def save_html(self, path: str | Path) -> None:
