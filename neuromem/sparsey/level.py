@@ -77,10 +77,10 @@ class FieldGrid(Estimator):
                 f"a FieldGrid with {self.channels} channels of {rows} x {columns} sees {self.channels * rows * columns} "
                 f"sources, there are {n_sources}"
             )
-        numbers = np.arange(n_sources, dtype=np.int32).reshape(self.channels, rows, columns)
-        height, width = self.receptive_field
         tops, lefts = self._starts()
-        return [numbers[:, top : top + height, left : left + width].ravel() for top in tops for left in lefts]
+        y, x = (np.arange(side, dtype=np.int32) for side in self.receptive_field)
+        first = (np.arange(self.channels, dtype=np.int32)[:, None] * rows + y)[:, :, None] * columns + x
+        return [(first + top * columns + left).ravel() for top in tops for left in lefts]
 
 
 class SparseyLevel(Estimator):
@@ -177,6 +177,16 @@ class SparseyLevel(Estimator):
                 part._validate_params()
             elif not isinstance(part, Iterable) or isinstance(part, str):
                 raise InputError(f"receptive_fields has {part!r}, a FieldGrid or a list of numbers was expected")
+
+    def n_connections(self, n_sources: int) -> int:
+        """Number of pairs of a mac and what it sees, without making the fields."""
+        if self.receptive_fields is None:
+            return n_sources
+        parts = field_parts(self.receptive_fields)
+        return sum(
+            p.n_macs * p.channels * p.receptive_field[0] * p.receptive_field[1] if isinstance(p, FieldGrid) else len(p)
+            for p in parts
+        )
 
     def fields(self, n_sources: int) -> list[np.ndarray]:
         """What each mac sees of ``n_sources`` features or macs, int32 arrays.

@@ -23,7 +23,6 @@ class NetworkTables:
     parents: np.ndarray
     rates: np.ndarray
     level_starts: np.ndarray
-    row_of_feature: np.ndarray
     n_words: int
     n_cells: int
     n_modules: int
@@ -77,9 +76,6 @@ def network_tables(levels: "Sequence[SparseyLevel]", n_features: int) -> Network
             word += int(row[column.WORDS] * (row[column.N_UP] + row[column.N_ACROSS] + row[column.N_DOWN] + 1))
             cell += n_cells
             module += level.n_modules
-    row_of_feature = np.full((len(fields[0]), n_features), -1, np.int32)
-    for m, field in enumerate(fields[0]):
-        row_of_feature[m, field] = np.arange(len(field))
     rates = [(x.u_exponent, x.h_exponent, x.d_exponent, -1.0 if x.release is None else x.release) for x in levels]
     return NetworkTables(
         macs,
@@ -87,12 +83,22 @@ def network_tables(levels: "Sequence[SparseyLevel]", n_features: int) -> Network
         np.array(parents, np.int32),
         np.array(rates, np.float64),
         starts,
-        row_of_feature,
         word,
         cell,
         module,
         bool(macs[:, column.N_DOWN].any()),
     )
+
+
+def feature_rows(tables: NetworkTables, n_features: int) -> np.ndarray:
+    """Afferent of each feature at each mac of the first level, int32 (n_macs, n_features); -1 where it is not seen."""
+    from neuromem.sparsey.kernels import mac_signals as column
+
+    found = np.full((tables.level_starts[1], n_features), -1, np.int32)
+    for row, mac in zip(found, tables.macs, strict=False):
+        field = tables.sources[mac[column.FIRST_SOURCE] : mac[column.STOP_SOURCE]]
+        row[field] = np.arange(len(field))
+    return found
 
 
 def parents_of(fields_above: list[np.ndarray], n_macs: int) -> list[list[int]]:

@@ -12,6 +12,7 @@ import numpy as np
 from neuromem.random import power64
 from neuromem.sparsey.reference import ReferenceMac
 
+ABSENT = -1.0  # G of a version whose signals are not all there
 U, H, D = 1, 2, 4  # a version of V is a sum of these
 
 
@@ -52,7 +53,7 @@ class ReferenceCell:
         self.recalled = self.code.copy()
         self.age = self.sends = 0
         self.familiarity = 0.0
-        self.versions = np.full(7, np.nan)
+        self.versions = np.full(7, ABSENT)
 
     @property
     def awake(self) -> bool:
@@ -176,7 +177,7 @@ class ReferenceNetwork:
         present = sum(inputs)
         if not present:
             return None
-        versions = np.full(7, np.nan)
+        versions = np.full(7, ABSENT)
         for version in (v for v in range(1, 8) if v & present == v):
             versions[version - 1] = mac.csa.familiarity(self.product(inputs, version, (1.0, 1.0, 1.0)))
         version = present if learn else self.version_in_force(present, versions)

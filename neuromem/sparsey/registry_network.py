@@ -35,7 +35,7 @@ def example_frames() -> tuple[np.ndarray, np.ndarray]:
 
 def example(by_level: bool) -> tuple:
     """Learn, read with back-off, run free; an episode begins in the middle."""
-    from neuromem.sparsey.network_tables import network_tables
+    from neuromem.sparsey.network_tables import feature_rows, network_tables
 
     tables = network_tables(example_levels(not by_level), N_FEATURES)
     n_macs = len(tables.macs)
@@ -48,11 +48,11 @@ def example(by_level: bool) -> tuple:
         np.zeros((N_STEPS + 1, n_macs), np.int32),
         np.zeros((N_STEPS + 1, n_macs), np.int32),
         np.zeros((N_STEPS + 1, n_macs)),
-        np.full((N_STEPS + 1, n_macs, 7), np.nan),
+        np.full((N_STEPS + 1, n_macs, 7), -1.0),
     )
     return (
         *example_frames(),
-        tables.row_of_feature,
+        feature_rows(tables, N_FEATURES),
         flags,
         np.array([0, N_STEPS], np.int64),
         *([tables.level_starts] if by_level else []),

@@ -21,7 +21,7 @@ BACKOFF, TRANSFER, LEARN_ALWAYS, UNIT, UPPER_ARGMAX = range(5)  # its modes
 NO_BACKOFF, RELATIVE, ABSOLUTE = range(3)
 BEGINS, LEARNS, FREE = 1, 2, 4  # flags of a step
 U, H, D = 1, 2, 4  # a version of V is a sum of these
-N_VERSIONS = 7
+N_VERSIONS, ABSENT = 7, -1.0
 SLOTS, SLOT_SHIFT = 1024, np.uint64(54)  # values remembered per function
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MEMOS = 4  # functions of a level whose values are remembered: powers of u, h and d; win factors
@@ -124,7 +124,7 @@ def support_of(weights, rows, n_rows, code, n_modules, padded):
 
 @jit
 def familiarity_of_versions(present, shape, counts, tables, out_versions):
-    """G of every version of the signals present, all exponents 1; NaN for the others."""
+    """G of every version of the signals present, all exponents 1; ABSENT for the others."""
     n_modules, units, padded = shape
     count_u, count_h, count_d = counts
     u_of, h_of, d_of = tables
@@ -147,7 +147,7 @@ def familiarity_of_versions(present, shape, counts, tables, out_versions):
         out_versions[(H | D) - 1] += best_hd
         out_versions[(U | H | D) - 1] += best_all
     for v in range(N_VERSIONS):
-        out_versions[v] /= n_modules
+        out_versions[v] = out_versions[v] / n_modules if (v + 1) & present == v + 1 else ABSENT
 
 
 @jit
@@ -189,7 +189,7 @@ def silence(t, m, first_module, n_modules, codes, recalled, age, sends, familiar
     sends[t + 1, m] = 0
     familiarity[t + 1, m] = 0.0
     for v in range(N_VERSIONS):
-        versions[t + 1, m, v] = np.nan
+        versions[t + 1, m, v] = ABSENT
 
 
 @jit

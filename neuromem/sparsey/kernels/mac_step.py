@@ -14,6 +14,7 @@ from neuromem.sparsey.kernels.accumulate import (
 )
 from neuromem.sparsey.kernels.choose import draw_winner, excess_of_factor, expansivity_minus_one, module_uniform
 from neuromem.sparsey.kernels.mac_signals import (
+    ABSENT,
     BACKOFF,
     BEGINS,
     CRITICAL,
@@ -117,7 +118,7 @@ def choose_by_planes(shape, planes, n_planes, plain, powers, candidates, any_kep
         familiarity += powers[best_counts[q]]
         bare += plain[best_counts[q]]
     for v in range(N_VERSIONS):
-        out_versions[v] = np.nan
+        out_versions[v] = ABSENT
     out_versions[U - 1] = bare / n_modules
     return familiarity / n_modules
 

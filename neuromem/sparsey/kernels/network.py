@@ -85,7 +85,7 @@ def run_in_time(
         Steps that a code has lived; how often its rows count, 0 where nothing is sent.
     familiarity : float64 (n_steps + 1, n_macs)
     versions : float64 (n_steps + 1, n_macs, 7)
-        G of U, H, UH, D, UD, HD, UHD with all exponents 1; NaN where a signal was absent.
+        G of U, H, UH, D, UD, HD, UHD with all exponents 1; -1 where a signal was absent.
     """
     for block in prange(blocks.shape[0] - 1):
         frames = (indices, indptr, row_of_feature)
