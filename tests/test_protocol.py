@@ -13,6 +13,7 @@ from neuromem import (
     ChunkMemory,
     DenseAssociativeMemory,
     ExactStore,
+    FieldGrid,
     HopfieldNetwork,
     InputError,
     ItemSpec,
@@ -20,13 +21,27 @@ from neuromem import (
     ModernHopfield,
     SparseDistributedMemory,
     SparseyLayer,
+    SparseyLevel,
     SparseyMac,
+    SparseyNetwork,
+    SparseySequenceMemory,
     WillshawMemory,
     capabilities,
 )
 from neuromem.hopfield import MultitaskingHebbian
 
 WIDTH = 64
+
+
+def network():
+    """Macs on a grid under one that sees them all and lasts longer."""
+    levels = [
+        SparseyLevel(4, 16, FieldGrid((8, 8), (4, 4), (2, 2)), saturation_limit=0.25),
+        SparseyLevel(4, 16, persistence=3, saturation_limit=0.25),
+    ]
+    return SparseyNetwork(WIDTH, levels, random_state=0)
+
+
 MEMORIES = {
     "exact": lambda: ExactStore(WIDTH),
     "mac": lambda: SparseyMac(WIDTH, 8, 16, random_state=0),
@@ -52,6 +67,8 @@ MEMORIES = {
     "chunks": lambda: ChunkMemory(WIDTH, 8, 100),
     "chunks, open, ring": lambda: ChunkMemory(WIDTH, 4, 12, include_open=True, dtype="float64"),
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
+    "network": network,
+    "sequences": lambda: SparseySequenceMemory(WIDTH, 8, 16, saturation_limit=0.25, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }
 

@@ -12,6 +12,7 @@ from neuromem.random import RandomState
 from neuromem.sparsey.label_field import READOUTS, LabelField
 from neuromem.sparsey.level import SparseyLevel
 from neuromem.sparsey.network_memory import NetworkMemory, checked_lengths
+from neuromem.sparsey.network_state import UPPER_INPUTS
 
 
 class SparseySequenceMemory(NetworkMemory):
@@ -45,6 +46,9 @@ class SparseySequenceMemory(NetworkMemory):
         How labels are learned, as of :class:`LabelField`.
     smoothing : float > 0, default 0.1
         Of the counts.
+    label_code : {"sampled", "argmax"}, default "sampled"
+        Which code of a frame gets the label: the one that is written, which suits sequences that are each shown once; or
+        the one that a read would have given before the write, which suits many that are alike.
     backoff, backoff_ratio, backoff_thresholds
         As of :class:`SparseyNetwork`; the ratio is 0.7 here.
     learn_context, hypotheses, hypothesis_threshold, hypothesis_limit
@@ -92,6 +96,7 @@ class SparseySequenceMemory(NetworkMemory):
         n_classes: int = 0,
         readout: str = "counts",
         smoothing: float = 0.1,
+        label_code: str = "sampled",
         backoff: str = "relative",
         backoff_ratio: float = 0.7,
         backoff_thresholds: tuple[float, float, float] = (0.9, 0.9, 0.9),
@@ -118,6 +123,7 @@ class SparseySequenceMemory(NetworkMemory):
         self.n_classes = n_classes
         self.readout = readout
         self.smoothing = smoothing
+        self.label_code = label_code
         self.backoff = backoff
         self.backoff_ratio = backoff_ratio
         self.backoff_thresholds = backoff_thresholds
@@ -137,6 +143,7 @@ class SparseySequenceMemory(NetworkMemory):
         validate.integer(self.n_classes, "n_classes", 0)
         validate.choice(self.readout, "readout", READOUTS)
         validate.number(self.smoothing, "smoothing", low=0, low_open=True)
+        validate.choice(self.label_code, "label_code", UPPER_INPUTS)
 
     def _level_list(self) -> Sequence[SparseyLevel]:
         return [
@@ -208,7 +215,8 @@ class SparseySequenceMemory(NetworkMemory):
         field._validate_params()
         first = self.n_stored_ if self._is_fitted() else 0
         trace = self.present(frames, True, lengths=lengths)
-        field.learn(trace.recalled[0], np.repeat(classes, per_sequence))
+        codes = trace.codes if self.label_code == "sampled" else trace.recalled
+        field.learn(codes[0], np.repeat(classes, per_sequence))
         self.labels_ = field
         return np.arange(first, first + len(frames), dtype=np.int64)
 

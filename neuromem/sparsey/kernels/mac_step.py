@@ -181,10 +181,10 @@ def weigh(m, t, learns, numbers, mac, weights, settings, history, work):
         n_used, largest = count_signal(weights, rows[0], times[0], n_u, once or level == 0, repeated, planes, carry)
         normaliser = n_u if level == 0 else n_u * unit
         fill_tables(largest, 1, normaliser, rates[level, U_EXPONENT], plain[0], powers[0], memo, memory)
-    if present == U:
+    if present == U and once:
         out = versions[t + 1, m]
         G = choose_by_planes(shape, planes, n_used, plain[0], powers[0], candidates[:n_words], any_kept, best, best_counts, out)
-        if learns or not once:
+        if learns:
             unpack_counts(planes, n_used, n_modules, padded, counts[0])
         return largest, G
     if n_u > 0:
@@ -241,10 +241,7 @@ def settle(m, t, step, learns, present, largest, G, mac, settings, history, work
         codes[t + 1, place + q] = winner
     n_hypotheses = 0
     if len(multipliers) > 0:
-        shape = (n_modules, units, padded)
-        if present == U:  # V is not there yet
-            choose_by_product(U, shape, counts, powers, combined, best)
-        n_hypotheses = count_hypotheses(shape, combined, constants[HYPOTHESIS])
+        n_hypotheses = count_hypotheses((n_modules, units, padded), combined, constants[HYPOTHESIS])
     sends[t + 1, m] = multiplier_of(n_hypotheses, n_modules, multipliers)
     familiarity[t + 1, m] = G
     age[t + 1, m] = 1
