@@ -111,7 +111,7 @@ def normalize_silhouettes(
 ) -> np.ndarray:
     """Bring a person's silhouette to one size and place, with one scale and one shift per clip.
 
-    Bounce, sway and bending stay in the picture, because no frame is scaled by itself.  From each frame with at least ``smallest``
+    Bounce, sway and bending stay in the picture, because no frame is scaled by itself.  From frames with at least ``smallest``
     pixels: the median column, the bottom row, and the standing height (bottom row to the highest pixel within ``reach``
     columns of the median).  Over the clip: the median of the first, the 60th percentile of the others.  They are mapped to the
     middle column, to ``feet`` and to ``body`` of the picture's height.
