@@ -51,6 +51,18 @@ EXPERIMENTS = {
             "formula of 1885: k 1.84, c 1.25",
             seeds=1,
         ),
+        Experiment(
+            "weizmann", "weizmann", "ten actions of a person never seen", "weizmann", "10", "none for this protocol", seeds=5
+        ),
+        Experiment(
+            "weizmann-replay",
+            "weizmann_replay",
+            "93 clips shown once, recognised when damaged",
+            "weizmann",
+            "5",
+            "88 of 90 clips, damage not known",
+            seeds=3,
+        ),
         Experiment("ballet", "ballet", "recall of who danced where, streams up to 65,000 steps", "none", "8", "none read"),
         Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "60", "curves only", seeds=1),
     )

@@ -350,8 +350,12 @@ def foreground(pictures: Any, background: Any = None, threshold: float = 30.0, b
     return largest_parts(np.abs(grey - scene.astype(np.float32)), threshold, blur)
 
 
-def largest_parts(values: np.ndarray, threshold: float, blur: float) -> np.ndarray:
-    """The largest 8-connected part above a threshold of each blurred picture, bool like ``values`` (n, rows, columns)."""
+def largest_parts(values: np.ndarray, threshold: float | None, blur: float) -> np.ndarray:
+    """The largest 8-connected part above a threshold of each blurred picture, bool like ``values`` (n, rows, columns).
+
+    None as threshold: half way between each picture's median and its 97th percentile, background and body where somebody
+    takes some three to forty per cent of the picture.
+    """
     try:
         import cv2
     except ImportError as error:
@@ -361,7 +365,10 @@ def largest_parts(values: np.ndarray, threshold: float, blur: float) -> np.ndarr
         smooth = picture.astype(np.float32)
         if blur:
             smooth = cv2.GaussianBlur(smooth, (0, 0), blur)
-        n_parts, labels, measures, _ = cv2.connectedComponentsWithStats((smooth > threshold).astype(np.uint8), connectivity=8)
+        border = threshold
+        if border is None:
+            border = float(np.quantile(smooth, (0.5, 0.97)).mean())
+        n_parts, labels, measures, _ = cv2.connectedComponentsWithStats((smooth > border).astype(np.uint8), connectivity=8)
         if n_parts > 1:
             part[:] = labels == 1 + measures[1:, cv2.CC_STAT_AREA].argmax()
     return out
