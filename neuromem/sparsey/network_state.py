@@ -203,7 +203,8 @@ class NetworkState(Estimator):
         except InputError as error:
             raise FormatError(str(error)) from None
         n_macs = len(tables.macs)
-        shapes = dict.fromkeys(("n_weights_", "frozen_"), (tables.n_cells,)) | {"weights_": (tables.n_words,)}
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("n_weights_", "frozen_"), (tables.n_cells,))
+        shapes |= {"weights_": (tables.n_words,)}
         shapes |= dict.fromkeys(("codes_", "recalled_"), (tables.n_modules,)) | {"versions_": (n_macs, 7)}
         shapes |= dict.fromkeys(("ages_", "sends_", "familiarity_"), (n_macs,))
         for name, shape in shapes.items():

@@ -6,10 +6,12 @@ the codes of this step, H and D from one snapshot of all levels taken before any
 
 from dataclasses import dataclass, field
 from math import lcm
+from typing import Any
 
 import numpy as np
 
 from neuromem.random import power64
+from neuromem.sparsey.packing import pack_cells, unpack_cells
 from neuromem.sparsey.reference import ReferenceMac
 
 ABSENT = -1.0  # G of a version whose signals are not all there
@@ -93,8 +95,8 @@ class ReferenceNetwork:
                 csa = ReferenceMac(len(seen) * below, order, self.key, mac=number, **self.csa)
                 n_up, n_across = len(seen) * below, n_cells * level.horizontal
                 n_down = len(self.parents(j, m)) * above * level.top_down
-                tables = (np.zeros((n, n_cells), bool) for n in (n_up, n_across, n_down))
-                self.macs[j].append(ReferenceCell(csa, *tables, np.zeros(n_cells, bool)))
+                up, across, down = (np.zeros((n, n_cells), bool) for n in (n_up, n_across, n_down))
+                self.macs[j].append(ReferenceCell(csa, up, across, down, np.zeros(n_cells, bool)))
                 number += 1
 
     def parents(self, j: int, m: int) -> list[int]:
@@ -223,3 +225,135 @@ class ReferenceNetwork:
         if zeta > self.hypothesis_limit:
             return 0
         return zeta if self.hypotheses == "boost" else self.unit // zeta
+
+
+# ---------------------------------------------------------------- the kernels' own arguments, for the mirror suite
+
+LEVEL, MODULES, UNITS, _, WORDS, FIRST_WORD, N_UP, N_ACROSS, N_DOWN, FIRST_MODULE, FIRST_CELL = range(11)
+PERSISTENCE, LOW, HIGH, FREEZE_AT, CRITICAL, FIRST_SOURCE, STOP_SOURCE = range(11, 18)
+BEGINS, LEARNS, FREE = 1, 2, 4
+BACKOFFS, TRANSFERS = ("none", "relative", "absolute"), ("psi", "logistic")
+
+
+def network_of(
+    n_features: int, macs: Any, sources: Any, rates: Any, constants: Any, modes: Any, rest: tuple[Any, ...]
+) -> ReferenceNetwork:
+    """The plain form of a network's tables."""
+    sigmoid, multipliers, key = rest
+    levels = []
+    for j in range(len(rates)):
+        mine = macs[macs[:, LEVEL] == j]
+        offset = int((macs[:, LEVEL] < j - 1).sum()) if j else 0
+        fields = [sources[mac[FIRST_SOURCE] : mac[STOP_SOURCE]].astype(int) - offset for mac in mine]
+        first = mine[LEVEL]
+        levels.append(
+            ReferenceLevel(
+                int(first[MODULES]),
+                int(first[UNITS]),
+                fields,
+                persistence=int(first[PERSISTENCE]),
+                exponents=tuple(rates[j, :3]),
+                bounds=(int(first[LOW]), int(first[HIGH])),
+                horizontal=bool(first[N_ACROSS]),
+                top_down=bool(mine[:, N_DOWN].any()),
+                saturation_limit=float(first[FREEZE_AT] / first[N_UP]),
+                release=None if rates[j, 3] < 0 else float(rates[j, 3]),
+                critical_period=int(first[CRITICAL]),
+            )
+        )
+    hypotheses = "off" if not len(multipliers) else "discount" if modes[3] > 1 or len(multipliers) == 2 else "boost"
+    return ReferenceNetwork(
+        n_features,
+        levels,
+        key,
+        {
+            "familiarity_floor": constants[0],
+            "expansivity_exponent": constants[1],
+            "expansivity_scale": constants[2],
+            "sigmoid": tuple(sigmoid),
+            "transfer": TRANSFERS[modes[1]],
+        },
+        backoff=BACKOFFS[modes[0]],
+        ratio=constants[3],
+        thresholds=tuple(constants[4:7]),
+        learn_context="always" if modes[2] else "onset",
+        hypotheses=hypotheses,
+        hypothesis_threshold=constants[7],
+        hypothesis_limit=max(1, len(multipliers) - 1),
+        upper_input="argmax" if modes[4] else "sampled",
+    )
+
+
+def code_of(cell: ReferenceCell, code: np.ndarray) -> np.ndarray:
+    """Winners of a one-hot code, -1 where there is none."""
+    return np.where(code.any(axis=1), code.argmax(axis=1), -1)
+
+
+def run_in_time(
+    indices: Any,
+    indptr: Any,
+    row_of_feature: Any,
+    flags: Any,
+    blocks: Any,
+    first_step: int,
+    macs: Any,
+    sources: Any,
+    parents: Any,
+    rates: Any,
+    constants: Any,
+    modes: Any,
+    sigmoid: Any,
+    multipliers: Any,
+    key: Any,
+    bits: Any,
+    n_weights: Any,
+    frozen: Any,
+    codes: Any,
+    recalled: Any,
+    age: Any,
+    sends: Any,
+    familiarity: Any,
+    versions: Any,
+) -> None:
+    """Step by step, level by level, mac by mac; the first step begins an episode."""
+    n_features = row_of_feature.shape[1]
+    network = network_of(n_features, macs, sources, rates, constants, modes, (sigmoid, multipliers, key))
+    network.step_number = first_step
+    cells = [cell for level in network.macs for cell in level]
+    for t, flag in enumerate(flags):
+        if flag & BEGINS:
+            network.reset()
+        x = np.zeros(n_features, bool)
+        x[indices[indptr[t] : indptr[t + 1]]] = True
+        network.step(x, bool(flag & LEARNS), bool(flag & FREE))
+        for m, (mac, cell) in enumerate(zip(macs, cells, strict=True)):
+            modules = slice(mac[FIRST_MODULE], mac[FIRST_MODULE] + mac[MODULES])
+            codes[t + 1, modules], recalled[t + 1, modules] = code_of(cell, cell.code), code_of(cell, cell.recalled)
+            age[t + 1, m], sends[t + 1, m] = cell.age, cell.sends
+            familiarity[t + 1, m], versions[t + 1, m] = cell.familiarity, cell.versions
+    for mac, cell in zip(macs, cells, strict=True):
+        weights = np.concatenate([cell.up, cell.across, cell.down]).reshape(-1, mac[MODULES], mac[UNITS])
+        packed = pack_cells(weights).ravel()
+        bits[mac[FIRST_WORD] : mac[FIRST_WORD] + len(packed)] = packed
+        mine = slice(mac[FIRST_CELL], mac[FIRST_CELL] + mac[MODULES] * mac[UNITS])
+        n_weights[mine], frozen[mine] = cell.up.sum(axis=0), cell.frozen
+
+
+def run_by_level(*arguments: Any) -> None:
+    """The same: where nothing comes down the order makes no difference."""
+    run_in_time(*arguments[:5], *arguments[6:])
+
+
+def project_back(codes: Any, macs: Any, n_first: int, sources: Any, bits: Any, out_scores: Any) -> None:
+    """Share of winners with a weight from each feature, averaged over the macs awake that see it."""
+    total, seen = np.zeros(out_scores.shape, np.float32), np.zeros(out_scores.shape, int)
+    for mac in macs[:n_first]:
+        n_modules, n_words = int(mac[MODULES]), int(mac[WORDS])
+        words = bits[mac[FIRST_WORD] : mac[FIRST_WORD] + mac[N_UP] * n_words].reshape(-1, n_words)
+        weights = unpack_cells(words, n_modules, int(mac[UNITS]))
+        field = sources[mac[FIRST_SOURCE] : mac[STOP_SOURCE]]
+        for n, code in enumerate(codes[:, mac[FIRST_MODULE] : mac[FIRST_MODULE] + n_modules]):
+            if code[0] >= 0:
+                total[n, field] += weights[:, np.arange(n_modules), code].mean(axis=1).astype(np.float32)
+                seen[n, field] += 1
+    out_scores[:] = total / np.maximum(seen, 1).astype(np.float32)

@@ -17,9 +17,8 @@ def example_levels(top_down: bool) -> list:
     from neuromem.sparsey.level import SparseyLevel
 
     first = [list(range(12)), list(range(6, 20)), list(range(0, 20, 2))]
-    bounds = {"activation_bounds": (2, 7), "saturation_limit": 0.5}
     return [
-        SparseyLevel(4, 5, first, top_down=top_down, **bounds),
+        SparseyLevel(4, 5, first, top_down=top_down, activation_bounds=(2, 7), saturation_limit=0.5),
         SparseyLevel(3, 70, [[0, 1], [1, 2]], persistence=2, release=0.7, top_down=top_down),
         SparseyLevel(2, 4, persistence=4, release=None, u_exponent=1.0),
     ]
@@ -99,7 +98,7 @@ def project_example() -> tuple:
 def row(name: str, make: Any, outputs: tuple[int, ...]) -> KernelRow:
     """A row whose plain form has the kernel's name."""
     function = f"neuromem.sparsey.kernels:{name}"
-    return KernelRow(name, function, make, outputs, f"neuromem.sparsey.reference_network_kernels:{name}", cpu_only=ONE_BY_ONE)
+    return KernelRow(name, function, make, outputs, f"neuromem.sparsey.reference_network:{name}", cpu_only=ONE_BY_ONE)
 
 
 ROWS = [

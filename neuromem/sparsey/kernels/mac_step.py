@@ -64,6 +64,7 @@ from neuromem.sparsey.kernels.mac_signals import (
     learn_code,
     multiplier_of,
     remembered_factor,
+    remembered_power,
     silence,
     support_of,
     version_in_force,
@@ -107,16 +108,18 @@ def workspace(macs, n_features, multipliers):
     return rows, times, folded, counts, plain, powers, identity, chosen, excess, memory
 
 
-@jit
-def choose_by_planes(shape, planes, n_planes, plain, powers, candidates, any_kept, best, best_counts, out_versions):
-    """Argmax code where U is the only signal, straight from the planes; G."""
+@jit(forceinline=True)
+def choose_by_planes(shape, planes, n_planes, n_active, exponent, folded, chosen, memo, memory, out_versions):
+    """Argmax code where U is the only signal and rows count once, straight from the planes; G."""
     n_modules, units, padded = shape
-    choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
+    best, best_counts, combined = chosen
+    choose_best(planes, n_planes, n_modules, units, padded, folded[3], folded[4], best)
     winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
     familiarity, bare = 0.0, 0.0
     for q in range(n_modules):
-        familiarity += powers[best_counts[q]]
-        bare += plain[best_counts[q]]
+        x = best_counts[q] / n_active
+        bare += x
+        familiarity += remembered_power(x, exponent, memo, memory)
     for v in range(N_VERSIONS):
         out_versions[v] = ABSENT
     out_versions[U - 1] = bare / n_modules
@@ -161,34 +164,35 @@ def count_hypotheses(shape, combined, threshold):
     return found
 
 
-@jit
+@jit(forceinline=True)
+def planes_of(mac, work):
+    """The room for bit planes, in rows as wide as this mac."""
+    flat, n_words = work[2][1], mac[WORDS]
+    n_planes = len(flat) // n_words
+    return flat[: n_planes * n_words].reshape((n_planes, n_words))
+
+
+@jit(forceinline=True)
 def weigh(m, t, learns, numbers, mac, weights, settings, history, work):
-    """Counts, tables and versions of the signals present, and the argmax code; the largest count of U, and G."""
+    """Counts, tables and versions of the signals present, and the argmax code; G, and how many planes hold U's counts."""
     n_u, n_h, n_d, present = numbers
     rates, constants, modes, sigmoid, multipliers, key = settings
-    codes, recalled, age, sends, familiarity, versions = history
+    sends, versions = history[3], history[5]
     rows, times, folded, counts, plain, powers, identity, chosen, excess, memory = work
-    repeated, all_planes, carry, candidates, any_kept = folded
-    best, best_counts, combined = chosen
-    level, n_modules, units, padded, n_words = mac[LEVEL], mac[MODULES], mac[UNITS], mac[PADDED], mac[WORDS]
+    repeated, carry = folded[0], folded[2]
+    best, combined = chosen[0], chosen[2]
+    level, n_modules, units, padded = mac[LEVEL], mac[MODULES], mac[UNITS], mac[PADDED]
     shape = (n_modules, units, padded)
     memo, unit, once = level * MEMOS, modes[UNIT], len(multipliers) == 0
-    n_planes = len(all_planes) // n_words
-    planes = all_planes[: n_planes * n_words].reshape((n_planes, n_words))
-    carry = carry[:n_words]
-    n_used = largest = 0
+    planes = planes_of(mac, work)
     if n_u > 0:
-        n_used, largest = count_signal(weights, rows[0], times[0], n_u, once or level == 0, repeated, planes, carry)
-        normaliser = n_u if level == 0 else n_u * unit
-        fill_tables(largest, 1, normaliser, rates[level, U_EXPONENT], plain[0], powers[0], memo, memory)
-    if present == U and once:
-        out = versions[t + 1, m]
-        G = choose_by_planes(shape, planes, n_used, plain[0], powers[0], candidates[:n_words], any_kept, best, best_counts, out)
-        if learns:
-            unpack_counts(planes, n_used, n_modules, padded, counts[0])
-        return largest, G
-    if n_u > 0:
+        n_used, top = count_signal(weights, rows[0], times[0], n_u, once or level == 0, repeated, planes, carry)
+        if present == U and once:
+            rate = rates[level, U_EXPONENT]
+            return choose_by_planes(shape, planes, n_used, n_u, rate, folded, chosen, memo, memory, versions[t + 1, m]), n_used
         unpack_counts(planes, n_used, n_modules, padded, counts[0])
+        normaliser = n_u if level == 0 else n_u * unit
+        fill_tables(top, 1, normaliser, rates[level, U_EXPONENT], plain[0], powers[0], memo, memory)
     if n_h > 0:
         n_used, top = count_signal(weights, rows[1], times[1], n_h, True, repeated, planes, carry)
         unpack_counts(planes, n_used, n_modules, padded, counts[1])
@@ -204,41 +208,67 @@ def weigh(m, t, learns, numbers, mac, weights, settings, history, work):
             plain[s][0] = 1.0
     familiarity_of_versions(present, shape, counts, plain, versions[t + 1, m])
     version = present if learns else version_in_force(present, versions[t + 1, m], modes[BACKOFF], constants)
-    return largest, choose_by_product(version, shape, counts, powers, combined, best)
+    return choose_by_product(version, shape, counts, powers, combined, best), 0
 
 
-@jit
-def settle(m, t, step, learns, present, largest, G, mac, settings, history, work):
-    """Leave the argmax code, or where the mac learns a drawn one, and what goes with it."""
+@jit(forceinline=True)
+def draw_by_counts(m, step, mac, n_u, n_used, eta_minus_one, settings, work, out_winners):
+    """Winners where U is the only signal: the win weight of each count is looked up."""
     rates, constants, modes, sigmoid, multipliers, key = settings
-    codes, recalled, age, sends, familiarity, versions = history
     rows, times, folded, counts, plain, powers, identity, chosen, excess, memory = work
-    best, best_counts, combined = chosen
-    n_modules, units, padded, place = mac[MODULES], mac[UNITS], mac[PADDED], mac[FIRST_MODULE]
-    memo, transfer = mac[LEVEL] * MEMOS + 3, modes[TRANSFER]
-    eta_minus_one = 0.0
-    if learns:
-        eta_minus_one = expansivity_minus_one(G, constants[FLOOR], constants[ETA_EXPONENT], constants[SCALE], units)
+    n_modules, units, padded, memo = mac[MODULES], mac[UNITS], mac[PADDED], mac[LEVEL] * MEMOS
+    transfer, exponent = modes[TRANSFER], rates[mac[LEVEL], U_EXPONENT]
     any_excess = eta_minus_one > 0.0
-    if present == U and any_excess:
-        for count in range(largest + 1):
-            factor = remembered_factor(powers[0][count], transfer, sigmoid, memo, memory)
+    if any_excess:
+        unpack_counts(planes_of(mac, work), n_used, n_modules, padded, counts[0])
+        top = 0
+        for q in range(n_modules):
+            top = max(top, np.int64(chosen[1][q]))
+        for count in range(top + 1):
+            factor = remembered_factor(remembered_power(count / n_u, exponent, memo, memory), transfer, sigmoid, memo + 3, memory)
             excess[count] = excess_of_factor(factor, eta_minus_one, transfer)
     for q in range(n_modules):
+        out_winners[q] = draw_winner(module_uniform(step, m, q, key), counts[0], q * padded, units, excess, any_excess)
+
+
+@jit(forceinline=True)
+def draw_by_product(m, step, mac, eta_minus_one, settings, work, out_winners):
+    """Winners where V is a product: each cell's win weight by its V."""
+    rates, constants, modes, sigmoid, multipliers, key = settings
+    rows, times, folded, counts, plain, powers, identity, chosen, excess, memory = work
+    n_modules, units, padded, memo = mac[MODULES], mac[UNITS], mac[PADDED], mac[LEVEL] * MEMOS + 3
+    combined, transfer = chosen[2], modes[TRANSFER]
+    any_excess = eta_minus_one > 0.0
+    none = excess_of_factor(remembered_factor(0.0, transfer, sigmoid, memo, memory), eta_minus_one, transfer)
+    for q in range(n_modules):
+        if any_excess:
+            for k in range(units):
+                v = combined[q * padded + k]
+                excess[k] = none
+                if v > 0.0:
+                    factor = remembered_factor(v, transfer, sigmoid, memo, memory)
+                    excess[k] = excess_of_factor(factor, eta_minus_one, transfer)
+        out_winners[q] = draw_winner(module_uniform(step, m, q, key), identity, 0, units, excess, any_excess)
+
+
+@jit(forceinline=True)
+def settle(m, t, step, learns, numbers, G, n_used, mac, settings, history, work):
+    """Leave the argmax code, or where the mac learns a drawn one, and what goes with it."""
+    n_u, n_h, n_d, present = numbers
+    constants, multipliers = settings[1], settings[4]
+    codes, recalled, age, sends, familiarity, versions = history
+    best, best_counts, combined = work[7]
+    n_modules, units, padded, place = mac[MODULES], mac[UNITS], mac[PADDED], mac[FIRST_MODULE]
+    for q in range(n_modules):
         recalled[t + 1, place + q] = best[q]
-        winner = np.int64(best[q])
-        if learns:
-            uniform = module_uniform(step, m, q, key)
-            first = q * padded
-            if present == U:
-                winner = draw_winner(uniform, counts[0], first, units, excess, any_excess)
-            else:
-                if any_excess:
-                    for k in range(units):
-                        factor = remembered_factor(combined[first + k], transfer, sigmoid, memo, memory)
-                        excess[k] = excess_of_factor(factor, eta_minus_one, transfer)
-                winner = draw_winner(uniform, identity, 0, units, excess, any_excess)
-        codes[t + 1, place + q] = winner
+        codes[t + 1, place + q] = best[q]
+    if learns:
+        eta_minus_one = expansivity_minus_one(G, constants[FLOOR], constants[ETA_EXPONENT], constants[SCALE], units)
+        drawn = codes[t + 1, place : place + n_modules]
+        if present == U and len(multipliers) == 0:
+            draw_by_counts(m, step, mac, n_u, n_used, eta_minus_one, settings, work, drawn)
+        else:
+            draw_by_product(m, step, mac, eta_minus_one, settings, work, drawn)
     n_hypotheses = 0
     if len(multipliers) > 0:
         n_hypotheses = count_hypotheses((n_modules, units, padded), combined, constants[HYPOTHESIS])
@@ -247,7 +277,7 @@ def settle(m, t, step, learns, present, largest, G, mac, settings, history, work
     age[t + 1, m] = 1
 
 
-@jit
+@jit(forceinline=True)
 def step_mac(m, t, step, flag, frames, network, settings, state, history, work):
     """What one mac does in one step; :func:`neuromem.sparsey.kernels.network.run_in_time` says what the tuples hold."""
     indices, indptr, row_of_feature = frames
@@ -284,13 +314,14 @@ def step_mac(m, t, step, flag, frames, network, settings, state, history, work):
     else:
         present = U * (n_u > 0) + H * (n_h > 0) + D * (n_d > 0)
         awake = present > 0 and (free or mac[LOW] <= size <= mac[HIGH])
-        largest, G = 0, 0.0
+        numbers = (n_u, n_h, n_d, present)
+        G, n_used = 0.0, 0
         if awake:
-            largest, G = weigh(m, t, learns, (n_u, n_h, n_d, present), mac, weights, settings, history, work)
+            G, n_used = weigh(m, t, learns, numbers, mac, weights, settings, history, work)
         if not awake or (free and G == 0.0):  # shut by its gate, or nothing is known of what follows
             silence(t, m, place, n_modules, codes, recalled, age, sends, familiarity, versions)
             return
-        settle(m, t, step, learns, present, largest, G, mac, settings, history, work)
+        settle(m, t, step, learns, numbers, G, n_used, mac, settings, history, work)
     if learns:
         signals = (rows[0], n_u, rows[1], n_h, rows[2], n_d)
         learn_code(mac, weights, codes[t + 1, place : place + n_modules], signals, n_weights, frozen)
