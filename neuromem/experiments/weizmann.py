@@ -178,12 +178,11 @@ def add_details(result: Result, runs: list[np.ndarray], clips: Weizmann) -> None
             if mine.any():
                 shares = [float(r[mine].mean()) for r in right]
                 result.add(f"{BASE}: {what} {value}", "single frames right", shares, int(mine.sum()), presentations=1)
-    shares = confusion(runs, clips)
-    for i, j in zip(
-        *np.unravel_index(np.argsort(-(shares - np.diag(np.diag(shares))), axis=None)[:10], shares.shape), strict=True
-    ):
+    confused = confusion(runs, clips)
+    worst = np.argsort(-(confused - np.diag(np.diag(confused))), axis=None)[:10]
+    for i, j in zip(*np.unravel_index(worst, confused.shape), strict=True):
         n = int((tested & (y[of_frame] == i)).sum())
-        result.add(f"{BASE}: {names[i]} called {names[j]}", "share of frames", [float(shares[i, j])], n * len(runs))
+        result.add(f"{BASE}: {names[i]} called {names[j]}", "share of frames", [float(confused[i, j])], n * len(runs))
     wrong: dict[str, int] = {}
     margins = []
     for scores in runs:
@@ -218,7 +217,10 @@ def nested(result: Result, pool: Any, clips: Weizmann, progress: Progress) -> No
                 others[clips.person[clips.clip_of_frame] != judge] = np.nan
                 judged.setdefault((person, units, side), []).append(sub_clip_accuracy(others, clips, 10))
     of = {key: fold for key, fold in zip([(u, p) for u in CHOICES for p in people], outer, strict=True)}
-    chosen = {p: max(options, key=lambda option, p=p: np.mean(judged[(p, *option)])) for p in people}
+    chosen = {}
+    for person in people:
+        means = [float(np.mean(judged[person, units, side])) for units, side in options]
+        chosen[person] = options[means.index(max(means))]
     folds = [
         {"tested": of[chosen[p][0], p]["tested"], "s": of[chosen[p][0], p][f"{CHOICE_GRID} counts {chosen[p][1]}"]}
         for p in people

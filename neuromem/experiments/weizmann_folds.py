@@ -15,7 +15,13 @@ SIDE, EDGE_THRESHOLD = 40, 40.0
 EDGES, CHANGES, DEVIATIONS = 8, 6, 4  # maps of each kind
 GRIDS = {"14/6": (14, 6), "10/5": (10, 5), "20/10": (20, 10)}  # receptive field and stride
 UNITS, SMOOTHING = 128, 0.1
-NET = {"n_modules": 8, "u_exponent": 8.0, "freeze": "cell", "saturation_limit": 0.08, "activation_bounds": (3, None)}
+NET: dict[str, Any] = {
+    "n_modules": 8,
+    "u_exponent": 8.0,
+    "freeze": "cell",
+    "saturation_limit": 0.08,
+    "activation_bounds": (3, None),
+}
 WINDOWS = (1, 5, 10, 20)  # frames of a sub-clip
 READOUTS = ("counts", "binary")
 MIRRORED = 1_000_000  # added to a frame's number to name its mirror image
@@ -184,7 +190,7 @@ def add_together(scores: dict[str, np.ndarray], grids: tuple[str, ...], readout:
 
 def run_fold(out: list[str], seed: int, design: dict[str, Any]) -> dict[str, np.ndarray]:
     """A task for :func:`neuromem.sweep.run_tasks`: scores of the tested frames."""
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in design.items()}
+    settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in design.items()}
     fold = fit_fold(tuple(out), seed, Design(**settings))
     return {"tested": fold.tested, **fold.scores}
 

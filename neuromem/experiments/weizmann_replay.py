@@ -219,6 +219,6 @@ def draw(result: Result, out: Path) -> None:
         ax.plot(*zip(*points, strict=True), marker, label=metric, ms=6)
     ax.axvline(88 / 90, color="tab:red", ls="--", lw=1, label="published clips: 88 of 90, damage not known")
     ax.set_yticks(range(len(conditions)), list(reversed(conditions)), fontsize=8)
-    ax.set(xlim=(0, 1.02), xlabel="share", title="Every clip stored once, then replayed damaged (recall, not generalisation)")
-    ax.legend(fontsize=8, loc="lower left")
+    ax.set(xlim=(0, 1.02), xlabel="share", title="Every clip stored once, replayed damaged")
+    ax.legend(fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.7))
     finish(figure, out / "weizmann-replay.png", result)
