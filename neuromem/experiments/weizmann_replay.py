@@ -220,5 +220,5 @@ def draw(result: Result, out: Path) -> None:
     ax.axvline(88 / 90, color="tab:red", ls="--", lw=1, label="published clips: 88 of 90, damage not known")
     ax.set_yticks(range(len(conditions)), list(reversed(conditions)), fontsize=8)
     ax.set(xlim=(0, 1.02), xlabel="share", title="Every clip stored once, replayed damaged")
-    ax.legend(fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.7))
+    ax.legend(fontsize=8, loc="center", bbox_to_anchor=(0.45, 0.32))
     finish(figure, out / "weizmann-replay.png", result)

@@ -62,7 +62,7 @@ def body_measures(frames: np.ndarray, smallest: int, reach: float) -> tuple[np.n
     near = np.abs(np.arange(columns) - middle[:, None]) <= reach
     at_all = frames.any(axis=2)
     in_reach = np.matmul(frames, near[:, :, None])[:, :, 0]
-    in_reach = np.where(in_reach.any(axis=1)[:, None], in_reach, at_all)
+    in_reach = np.where(in_reach.any(axis=1, keepdims=True), in_reach, at_all)
     bottom = rows - 1 - at_all[:, ::-1].argmax(axis=1)
     return np.stack([middle, bottom, bottom - in_reach.argmax(axis=1)], axis=1).astype(np.float64), total >= smallest
 
