@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from fetch import ContentError, digest, run
 
-from neuromem.datasets.weizmann import RELATIVE as FILE
+from neuromem.datasets.silhouettes import RELATIVE as FILE
 
 LOGGER = logging.getLogger("neuromem.data_scripts")
 BASE_URL = "https://www.wisdom.weizmann.ac.il/~vision/VideoAnalysis/Demos/SpaceTimeActions/DB/"

@@ -2,7 +2,7 @@
 
 from neuromem.datasets.files import data_folder, digits, locate, mnist, omniglot_background, omniglot_runs
 from neuromem.datasets.human_memory import ebbinghaus_savings, murre_dros_savings, peers_free_recall
-from neuromem.datasets.weizmann import Weizmann, weizmann
+from neuromem.datasets.silhouettes import Weizmann, weizmann
 
 __all__ = [
     "Weizmann",

@@ -29,8 +29,7 @@ from neuromem.experiments.weizmann_folds import (
     presentation_order,
 )
 from neuromem.sparsey import ActiveRows, LabelField
-from neuromem.sparsey.encode import normalize_silhouettes
-from neuromem.sparsey.encode_actions import largest_parts
+from neuromem.sparsey.encode import foreground, normalize_silhouettes
 from neuromem.sweep import run_tasks
 
 SIZE, MAPS, BLUR = (40, 40), ("edges", "changes"), 2.5
@@ -118,12 +117,13 @@ def damaged_frames(frames: np.ndarray, kind: str, share: float, rng: np.random.G
 def steadied(frames: np.ndarray, clips: Weizmann, n_frames: int) -> np.ndarray:
     """The encoder's front end for noisy film: mean over the last frames, blur, threshold, largest part; bool."""
     out = np.empty(frames.shape, bool)
+    nobody = np.zeros(frames.shape[1:], np.uint8)
     for start, length in zip(clips.start, clips.length, strict=True):
-        film = frames[start : start + length].astype(np.float32)
-        total = film.cumsum(axis=0)
+        total = frames[start : start + length].astype(np.int32).cumsum(axis=0)
         total[n_frames:] -= total[:-n_frames].copy()
-        seen = np.minimum(np.arange(1, length + 1), n_frames).astype(np.float32)
-        out[start : start + length] = largest_parts(total / seen[:, None, None], None, BLUR)
+        seen = np.minimum(np.arange(1, length + 1), n_frames)[:, None, None]
+        grey = (total * 255 // seen).astype(np.uint8)
+        out[start : start + length] = foreground(grey, nobody, None, BLUR)
     return out
 
 
