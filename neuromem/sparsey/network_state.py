@@ -14,7 +14,7 @@ from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState, key_for, seed_sequence_of
 from neuromem.sparsey.code_state import TRANSFERS
 from neuromem.sparsey.level import SparseyLevel
-from neuromem.sparsey.network_tables import NetworkTables, feature_rows, network_tables
+from neuromem.sparsey.network_tables import NetworkTables, feature_rows, network_tables, u_tables
 from neuromem.sparsey.packing import pack_cells, unpack_cells
 
 BACKOFFS = ("none", "relative", "absolute")
@@ -40,7 +40,7 @@ class NetworkState(Estimator):
     }
     _CONTEXT = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
     _SCALARS = ("n_features_in_", "step_", "n_stored_", "entropy_", "saturation_warned_")
-    _DERIVED = ("tables_", "row_of_feature_", "rng_key_")
+    _DERIVED = ("tables_", "row_of_feature_", "u_tables_", "rng_key_")
     # parameters, which the subclasses take
     n_inputs: int | None
     backoff: str
@@ -172,6 +172,12 @@ class NetworkState(Estimator):
     def row_of_feature_(self) -> np.ndarray:
         """Afferent of each feature at each mac of the first level."""
         return feature_rows(self.tables_, self.n_features_in_)
+
+    @cached_property
+    def u_tables_(self) -> tuple[np.ndarray, np.ndarray]:
+        """V and its win factor where U is the only signal."""
+        _, modes, sigmoid, _ = self._settings()
+        return u_tables(self.tables_.rates, sigmoid, int(modes[1]))
 
     @cached_property
     def rng_key_(self) -> np.ndarray:

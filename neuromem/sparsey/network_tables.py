@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neuromem.random import exp64, power64
 from neuromem.sparsey.packing import padded_units, words_per_row
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ def feature_rows(tables: NetworkTables, n_features: int) -> np.ndarray:
         field = tables.sources[mac[column.FIRST_SOURCE] : mac[column.STOP_SOURCE]]
         row[field] = np.arange(len(field))
     return found
+
+
+def u_tables(rates: np.ndarray, sigmoid: np.ndarray, transfer: int) -> tuple[np.ndarray, np.ndarray]:
+    """V and its win factor for every share count / n of active rows, per level, where U is the only signal."""
+    from neuromem.sparsey.kernels.mac_signals import TABLED, U_EXPONENT
+
+    n = np.concatenate([np.full(i + 1, max(1, i)) for i in range(TABLED + 1)])
+    share = np.concatenate([np.arange(i + 1) for i in range(TABLED + 1)]) / n
+    powers = np.stack([share if rate == 1.0 else power64(share, rate) for rate in rates[:, U_EXPONENT]])
+    drop = exp64(-sigmoid[1] * (powers - sigmoid[2]))
+    factors = power64(1.0 / (1.0 + sigmoid[0] * drop), sigmoid[3]) if transfer == 0 else 1.0 + drop
+    return powers, factors
 
 
 def parents_of(fields_above: list[np.ndarray], n_macs: int) -> list[list[int]]:

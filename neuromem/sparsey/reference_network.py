@@ -300,6 +300,8 @@ def run_in_time(
     sources: Any,
     parents: Any,
     rates: Any,
+    u_powers: Any,
+    u_factors: Any,
     constants: Any,
     modes: Any,
     sigmoid: Any,

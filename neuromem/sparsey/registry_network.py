@@ -34,7 +34,7 @@ def example_frames() -> tuple[np.ndarray, np.ndarray]:
 
 def example(by_level: bool) -> tuple:
     """Learn, read with back-off, run free; an episode begins in the middle."""
-    from neuromem.sparsey.network_tables import feature_rows, network_tables
+    from neuromem.sparsey.network_tables import feature_rows, network_tables, u_tables
 
     tables = network_tables(example_levels(not by_level), N_FEATURES)
     n_macs = len(tables.macs)
@@ -60,6 +60,7 @@ def example(by_level: bool) -> tuple:
         tables.sources,
         tables.parents,
         tables.rates,
+        *u_tables(tables.rates, SIGMOID, 0),
         CONSTANTS,
         modes,
         SIGMOID,
@@ -102,7 +103,7 @@ def row(name: str, make: Any, outputs: tuple[int, ...]) -> KernelRow:
 
 
 ROWS = [
-    row("run_in_time", in_time_example, tuple(range(15, 24))),
-    row("run_by_level", by_level_example, tuple(range(16, 25))),
+    row("run_in_time", in_time_example, tuple(range(17, 26))),
+    row("run_by_level", by_level_example, tuple(range(18, 27))),
     row("project_back", project_example, (5,)),
 ]

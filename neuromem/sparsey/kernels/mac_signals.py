@@ -24,6 +24,7 @@ U, H, D = 1, 2, 4  # a version of V is a sum of these
 N_VERSIONS, ABSENT = 7, -1.0
 SLOTS, SLOT_SHIFT = 1024, np.uint64(54)  # values remembered per function
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+TABLED = 127  # powers and win factors of U alone are tabled up to this many active rows
 MEMOS = 4  # functions of a level whose values are remembered: powers of u, h and d; win factors
 
 

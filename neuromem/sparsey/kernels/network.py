@@ -13,7 +13,7 @@ from neuromem.sparsey.kernels.mac_signals import (
     PADDED,
     WORDS,
 )
-from neuromem.sparsey.kernels.mac_step import step_mac, workspace
+from neuromem.sparsey.kernels.mac_step import run_macs, workspace
 
 
 @jit(parallel=True)
@@ -28,6 +28,8 @@ def run_in_time(
     sources,
     parents,
     rates,
+    u_powers,
+    u_factors,
     constants,
     modes,
     sigmoid,
@@ -67,6 +69,8 @@ def run_in_time(
     parents : int32 (n,)
         Macs of the level above that see each mac.
     rates : float64 (n_levels, 4)
+    u_powers, u_factors : float64 (n_levels, (TABLED + 1) * (TABLED + 2) / 2)
+        V and its win factor where U is the only signal and ``count`` of ``n`` rows have a weight, at n * (n + 1) / 2 + count.
     constants : float64 (8,)
     modes : int64 (5,)
     sigmoid : float64 (4,)
@@ -90,13 +94,12 @@ def run_in_time(
     for block in prange(blocks.shape[0] - 1):
         frames = (indices, indptr, row_of_feature)
         network = (macs, sources, parents)
-        settings = (rates, constants, modes, sigmoid, multipliers, key)
+        settings = (rates, u_powers, u_factors, constants, modes, sigmoid, multipliers, key)
         state = (bits, n_weights, frozen)
         history = (codes, recalled, age, sends, familiarity, versions)
         work = workspace(macs, row_of_feature.shape[1], multipliers)
-        for t in range(blocks[block], blocks[block + 1]):
-            for m in range(macs.shape[0]):
-                step_mac(m, t, first_step + t, np.int64(flags[t]), frames, network, settings, state, history, work)
+        start, stop = blocks[block], blocks[block + 1]
+        run_macs(start, stop, 0, macs.shape[0], flags, first_step, frames, network, settings, state, history, work)
 
 
 @jit(parallel=True)
@@ -112,6 +115,8 @@ def run_by_level(
     sources,
     parents,
     rates,
+    u_powers,
+    u_factors,
     constants,
     modes,
     sigmoid,
@@ -139,12 +144,12 @@ def run_by_level(
             block = task % n_blocks
             frames = (indices, indptr, row_of_feature)
             network = (macs, sources, parents)
-            settings = (rates, constants, modes, sigmoid, multipliers, key)
+            settings = (rates, u_powers, u_factors, constants, modes, sigmoid, multipliers, key)
             state = (bits, n_weights, frozen)
             history = (codes, recalled, age, sends, familiarity, versions)
             work = workspace(macs, row_of_feature.shape[1], multipliers)
-            for t in range(blocks[block], blocks[block + 1]):
-                step_mac(m, t, first_step + t, np.int64(flags[t]), frames, network, settings, state, history, work)
+            start, stop = blocks[block], blocks[block + 1]
+            run_macs(start, stop, m, m + 1, flags, first_step, frames, network, settings, state, history, work)
 
 
 @jit(parallel=True)
