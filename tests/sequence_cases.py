@@ -1,27 +1,7 @@
-"""Random sequences, damage done to them, and networks of the shapes that the tests share."""
+"""Networks of the shapes that the tests of sequences share."""
 
-import numpy as np
-
+from neuromem.experiments.sparsey_sequences import N_INPUTS
 from neuromem.sparsey import SparseyLevel, SparseyNetwork, SparseySequenceMemory
-
-N_INPUTS = 144
-
-
-def random_sequence(rng, n_frames, low=9, high=12):
-    """Frames of 144 pixels with 9 to 12 of them active."""
-    frames = np.zeros((n_frames, N_INPUTS), np.uint8)
-    for frame in frames:
-        frame[rng.permutation(N_INPUTS)[: rng.integers(low, high + 1)]] = 1
-    return frames
-
-
-def moved(frames, rng, n):
-    """The same with ``n`` active pixels of each frame put elsewhere."""
-    out = np.zeros_like(frames)
-    for frame, new in zip(frames, out, strict=True):
-        new[rng.permutation(np.flatnonzero(frame))[n:]] = 1
-        new[rng.integers(0, N_INPUTS, n)] = 1
-    return out
 
 
 def one_level(seed, **settings):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from sequence_cases import N_INPUTS, levels_of, moved, one_level, random_sequence, written
+from sequence_cases import levels_of, one_level, written
 
 from neuromem import InputError, NotFittedError, SaturationWarning
+from neuromem.experiments.sparsey_sequences import N_INPUTS, moved, random_sequence
 from neuromem.sparsey import FieldGrid, SparseyLevel, SparseyNetwork, SparseySequenceMemory
 from neuromem.sparsey.network_memory import VERSIONS
 

@@ -5,11 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sequence_cases import N_INPUTS, levels_of, one_level, random_sequence
+from sequence_cases import levels_of, one_level
 from test_hostile import equal, rewrite
 
 import neuromem
 from neuromem import FormatError
+from neuromem.experiments.sparsey_sequences import N_INPUTS, random_sequence
 from neuromem.sparsey import ActiveRows, FieldGrid, SparseyLevel, SparseyNetwork, SparseySequenceMemory
 
 CORNERS = FieldGrid((12, 12), (6, 6), (6, 6))

@@ -115,8 +115,8 @@ class NetworkMemory(NetworkState):
         if not (flags & LEARNS).any():
             blocks = block_bounds(flags)
         constants, modes, sigmoid, multipliers = self._settings()
-        common = (tables.macs, tables.sources, tables.parents, tables.rates, *self.u_tables_)
-        common += (constants, modes, sigmoid, multipliers)
+        network = (tables.macs, tables.sources, tables.parents, tables.rates, *self.u_tables_)
+        common = (*network, constants, modes, sigmoid, multipliers)
         state = (self.rng_key_, self.weights_, self.n_weights_, self.frozen_, *history)
         inputs = (frames.indices, frames.indptr, self.row_of_feature_, flags, blocks)
         work = STEP_NS * len(flags) * len(tables.macs)
