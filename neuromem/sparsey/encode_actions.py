@@ -60,7 +60,7 @@ def body_measures(frames: np.ndarray, smallest: int, reach: float) -> tuple[np.n
     upper = (upto < total[:, None] // 2 + 1).sum(axis=1)
     middle = (lower + upper) / 2
     near = np.abs(np.arange(columns) - middle[:, None]) <= reach
-    at_all = frames.any(axis=2)
+    at_all = np.asarray(frames.any(axis=2))
     in_reach = np.matmul(frames, near[:, :, None])[:, :, 0]
     in_reach = np.where(in_reach.any(axis=1, keepdims=True), in_reach, at_all)
     bottom = rows - 1 - at_all[:, ::-1].argmax(axis=1)
