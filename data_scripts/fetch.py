@@ -85,7 +85,8 @@ def run(
     base_url: str,
     sources: Mapping[str, str | None],
     convert: Convert,
-    digests: Mapping[str, str],
+    digests: Mapping[str, str | None],
+    own_copy: str = "",
 ) -> int:
     """Download the sources, convert them, check what came out and write it; the exit code.
 
@@ -98,16 +99,21 @@ def run(
     convert : callable
         From the paths of the sources to arrays by the path of the file that they go into.
     digests : mapping
-        Path of each file to :func:`digest` of its arrays.
+        Path of each file to :func:`digest` of its arrays; None where ``convert`` itself checks them.
+    own_copy : str, default ""
+        What a copy that the user has already is called in the help of ``--file``; only where there is one source.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--base-url", default=base_url, help="where the files are (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=None, help="data folder (default: NEUROMEM_DATA or the cache folder)")
     parser.add_argument("--force", action="store_true", help="fetch again what is there already")
+    if own_copy:
+        parser.add_argument("--file", type=Path, default=None, help=f"{own_copy}, instead of fetching it")
     options = parser.parse_args(argv)
+    copy: Path | None = getattr(options, "file", None)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     out = data_folder() if options.out is None else options.out
-    if not options.force and all((out / relative).is_file() for relative in digests):
+    if not options.force and copy is None and all((out / relative).is_file() for relative in digests):
         LOGGER.info("%s: there already (--force fetches again)", ", ".join(str(out / relative) for relative in digests))
         return 0
     try:
@@ -115,11 +121,11 @@ def run(
             paths = {}
             for number, (source, known_hash) in enumerate(sources.items()):
                 url = f"{options.base_url.rstrip('/')}/{source}"
-                paths[source] = download(url, known_hash, Path(folder) / str(number))
+                paths[source] = copy or download(url, known_hash, Path(folder) / str(number))
             files = convert(paths)
             for relative, arrays in files.items():
                 found = digest(arrays)
-                if found != digests[relative]:
+                if digests[relative] not in (None, found):
                     raise ContentError(f"{relative}: the arrays' SHA-256 is {found}, {digests[relative]} was expected")
             for relative, arrays in files.items():
                 write(out / relative, arrays)

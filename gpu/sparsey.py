@@ -24,9 +24,13 @@ __all__ = [
     "sum_scores",
 ]
 
+ONE_BY_ONE = "a step needs the codes of the step before it and of the level below: too little at once for a GPU"
 CPU_ONLY: dict[str, str] = {
     "learn_aging": "weights that age take forty times the memory and serve analysis",
     "recall_aging": "weights that age take forty times the memory and serve analysis",
+    "project_back": ONE_BY_ONE,
+    "run_by_level": ONE_BY_ONE,
+    "run_in_time": ONE_BY_ONE,
 }
 
 WARP = 32

@@ -60,7 +60,16 @@ if TYPE_CHECKING:
         capabilities,
     )
     from neuromem.retention import ProbeResult, adapt, recall_probe, recognition_probe, retention_curve
-    from neuromem.sparsey import MultiScaleSparseyClassifier, SparseyClassifier, SparseyLayer, SparseyMac
+    from neuromem.sparsey import (
+        FieldGrid,
+        MultiScaleSparseyClassifier,
+        SparseyClassifier,
+        SparseyLayer,
+        SparseyLevel,
+        SparseyMac,
+        SparseyNetwork,
+        SparseySequenceMemory,
+    )
 
 # Public name -> module that has it; loaded when first used, so that ``import neuromem`` costs next to nothing.
 HOME = {
@@ -78,10 +87,19 @@ HOME = {
     ),
     **dict.fromkeys(("ChunkMemory", "HCAMAttention", "HCAMBlock", "HCAMClassifier", "HCAMEncoderLayer"), "hcam"),
     "MultitaskingHebbian": "hopfield",
-    "MultiScaleSparseyClassifier": "sparsey",
-    "SparseyClassifier": "sparsey",
-    "SparseyLayer": "sparsey",
-    "SparseyMac": "sparsey",
+    **dict.fromkeys(
+        (
+            "FieldGrid",
+            "MultiScaleSparseyClassifier",
+            "SparseyClassifier",
+            "SparseyLayer",
+            "SparseyLevel",
+            "SparseyMac",
+            "SparseyNetwork",
+            "SparseySequenceMemory",
+        ),
+        "sparsey",
+    ),
     **dict.fromkeys(("ProbeResult", "adapt", "recall_probe", "recognition_probe", "retention_curve"), "retention"),
     "load": "io",
     "save": "io",
@@ -132,6 +150,7 @@ __all__ = [
     "ConvergenceWarning",
     "DenseAssociativeMemory",
     "ExactStore",
+    "FieldGrid",
     "Forgets",
     "FormatError",
     "HCAMAttention",
@@ -164,7 +183,10 @@ __all__ = [
     "SparseDistributedMemory",
     "SparseyClassifier",
     "SparseyLayer",
+    "SparseyLevel",
     "SparseyMac",
+    "SparseyNetwork",
+    "SparseySequenceMemory",
     "StoreError",
     "StoreLockedError",
     "UnknownKeyError",

@@ -20,6 +20,7 @@ STREAMS: dict[str, int] = {
     "sparsey.cell_order": 1,
     "sparsey.winner": 2,
     "sparsey.controls": 3,
+    "sparsey.network": 4,
     "hopfield.patterns": 10,
     "hopfield.examples": 11,
     "hopfield.spins": 12,

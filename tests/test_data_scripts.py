@@ -62,7 +62,7 @@ def script(monkeypatch):
         return importlib.import_module(name)
 
     yield load
-    for module in ("mnist", "omniglot", "fetch"):
+    for module in ("mnist", "omniglot", "weizmann", "fetch"):
         sys.modules.pop(module, None)
 
 
@@ -256,3 +256,91 @@ def test_published_omniglot_goes_through(server, script, tmp_path, read_data):
     packed = pack_omniglot(background, runs)
     server.files = {f"/data/{source}": data for source, data in zip(module.SOURCES, packed, strict=True)}
     assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 0  # with the script's own digests
+
+
+def pack_masks(clips):
+    """The authors' file: one stack of masks (rows, columns, frames) per clip, under the names they gave."""
+    from scipy.io import savemat
+
+    stacks = {name: np.asarray(frames).transpose(1, 2, 0) for name, frames in clips.items()}
+    out = io.BytesIO()
+    savemat(out, {"aligned_masks": stacks, "original_masks": np.zeros(3)})
+    return out.getvalue()
+
+
+def small_weizmann(module, rows=120, columns=95):
+    """Every action of nine people, one of whom ran twice; the box that all of them fill is rows 15 to 109, columns 12 to 82."""
+    rng = np.random.default_rng(2)
+    people = ["daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar"]
+    names = [
+        f"{p}_{a}{take}" for p in people for a in module.ACTIONS for take in (("1", "2") if (p, a) == ("lena", "run") else ("",))
+    ]
+    clips = {}
+    for name in names:
+        frames = np.zeros((2 + rng.integers(3), rows, columns), np.uint8)
+        frames[:, 15:110, 12:83] = rng.random((len(frames), 95, 71)) < 0.3
+        clips[name] = frames
+    clips["eli_walk"][:, [15, 109], [12, 82]] = 1
+    return clips
+
+
+@pytest.mark.parametrize("own_copy", [False, True])
+def test_weizmann_small(server, script, tmp_path, monkeypatch, own_copy):
+    module = script("weizmann")
+    clips = small_weizmann(module)
+    packed = pack_masks(clips)
+    options = ["--base-url", server.url]
+    if own_copy:
+        (tmp_path / "mine.mat").write_bytes(packed)
+        options = ["--file", str(tmp_path / "mine.mat")]
+    else:
+        server.files = {f"/data/{module.MASKS}": packed}
+    monkeypatch.setenv("NEUROMEM_DATA", str(tmp_path / "out"))
+    assert module.main(options) == 0 and len(server.asked) == (not own_copy)
+    found = datasets.weizmann()
+    assert len(found.length) == 91 and found.frames.shape[1:] == (112, 88)
+    labels = list(zip(found.action.tolist(), found.person.tolist(), found.take.tolist(), strict=True))
+    assert labels == sorted(labels)
+    for c, (action, person, take) in enumerate(labels):
+        frames = clips[f"{person}_{action}{ {'e01': '', 'e02': '1', 'e03': '2'}[take] }"]
+        mine = found.frames[found.start[c] : found.start[c] + found.length[c]]
+        np.testing.assert_array_equal(mine[:, 11:106, 10:81], frames[:, 15:110, 12:83])
+        assert mine.sum() == frames.sum()
+
+
+@pytest.mark.parametrize("fault", ["no file", "text", "no masks", "strange name", "somebody missing", "too wide", "no frames"])
+def test_bad_masks(server, script, tmp_path, fault, caplog):
+    from scipy.io import savemat
+
+    module = script("weizmann")
+    clips = small_weizmann(module)
+    if fault == "strange name":
+        clips["daria_swim"] = clips["daria_run"]
+    elif fault == "somebody missing":
+        del clips["ido_skip"]
+    elif fault == "too wide":
+        clips["ido_skip"][:, :, [0, -1]] = 1
+    elif fault == "no frames":
+        clips["ido_skip"] = np.zeros((2, 120, 95), np.uint8)
+    packed = pack_masks(clips)
+    if fault == "text":
+        packed = b"nothing of the kind"
+    elif fault == "no masks":
+        out = io.BytesIO()
+        savemat(out, {"other": np.zeros(3)})
+        packed = out.getvalue()
+    path = tmp_path / "mine.mat"
+    if fault != "no file":
+        path.write_bytes(packed)
+    assert module.main(["--file", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists() and "failed" in caplog.text and not server.asked
+
+
+def test_published_silhouettes_go_through(script, tmp_path, read_data):
+    found = read_data(datasets.weizmann)
+    module = script("weizmann")
+    takes = {"e01": "", "e02": "1", "e03": "2"}
+    names = [f"{p}_{a}{takes[t]}" for a, p, t in zip(found.action, found.person, found.take, strict=True)]
+    parts = [found.frames[s : s + n] for s, n in zip(found.start, found.length, strict=True)]
+    arrays = module.arrays_of({name: part.transpose(1, 2, 0) for name, part in zip(names, parts, strict=True)})
+    assert sys.modules["fetch"].digest(arrays) == module.KNOWN

@@ -13,6 +13,7 @@ READERS = [
     (datasets.mnist, "mnist/mnist.npz", "mnist.py"),
     (datasets.omniglot_runs, "omniglot/omniglot_oneshot_runs.npz", "omniglot.py"),
     (datasets.omniglot_background, "omniglot/omniglot_background_small1.npz", "omniglot.py"),
+    (datasets.weizmann, "weizmann/weizmann_silhouettes.npz", "weizmann.py"),
 ]
 readers = pytest.mark.parametrize(("reader", "relative", "script"), READERS, ids=[r[0].__name__ for r in READERS])
 
@@ -51,6 +52,7 @@ def test_missing_and_misshapen_arrays_are_format_errors(folder, reader, relative
     with pytest.raises(FormatError, match=path.name):
         reader()
     names = ["x_train", "y_train", "x_test", "y_test", "train", "test", "answer", "images", "alphabet", "character", "drawer"]
+    names += ["frames", "start", "length", "action", "person", "rep"]
     np.savez(path, **{name: np.zeros((1, 2, 3, 4, 5), np.uint8) for name in names})
     with pytest.raises(FormatError, match="shape"):
         reader()

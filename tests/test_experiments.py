@@ -43,6 +43,21 @@ def test_capacity(run):
     assert len({row.value for row in result.rows if row.metric == "bytes of state"}) == 1
 
 
+def test_sparsey_sequences(run):
+    result = run("sparsey-sequences")
+    first, second = (values(result, f"winners as learned, level {level}") for level in (1, 2))
+    half = "every second frame dropped, 2 pixels moved"
+    assert first[f"one level, relative .7: {half}"] >= 0.93 and first[f"one level, no back-off: {half}"] <= 0.6
+    released, held = (f"two levels, persistence 4, {r}, relative .8: {half}" for r in ("release .6", "no release"))
+    assert first[released] >= 0.95 and second[released] >= 0.95 and second[held] < 0.8
+    endings = values(result, "right endings")
+    assert all(value >= 0.95 for name, value in endings.items() if "neither" not in name)
+    assert 0.35 <= endings["neither, 2 frames shared"] <= 0.65
+    recalled = values(result, "winners recalled from frame 1")
+    assert recalled["one level 24x32, 400 frames"] >= 0.99
+    assert all(value < 0.95 for name, value in recalled.items() if name.startswith("two levels") and "400" in name)
+
+
 def test_mnist_200(run, mnist_data):
     result = run("mnist-200")
     found = values(result)

@@ -13,6 +13,7 @@ from neuromem import (
     ChunkMemory,
     DenseAssociativeMemory,
     ExactStore,
+    FieldGrid,
     HopfieldNetwork,
     InputError,
     ItemSpec,
@@ -20,7 +21,10 @@ from neuromem import (
     ModernHopfield,
     SparseDistributedMemory,
     SparseyLayer,
+    SparseyLevel,
     SparseyMac,
+    SparseyNetwork,
+    SparseySequenceMemory,
     WillshawMemory,
     capabilities,
 )
@@ -28,6 +32,17 @@ from neuromem.hopfield import MultitaskingHebbian
 from neuromem.retention import ActivationMemory, ContextualDelta, FIFOBuffer, LinearAssociator, ReservoirBuffer, TwoStore
 
 WIDTH = 64
+
+
+def network():
+    """Macs on a grid under one that sees them all and lasts longer."""
+    levels = [
+        SparseyLevel(4, 16, FieldGrid((8, 8), (4, 4), (2, 2)), saturation_limit=0.25),
+        SparseyLevel(4, 16, persistence=3, saturation_limit=0.25),
+    ]
+    return SparseyNetwork(WIDTH, levels, random_state=0)
+
+
 MEMORIES = {
     "exact": lambda: ExactStore(WIDTH),
     "mac": lambda: SparseyMac(WIDTH, 8, 16, random_state=0),
@@ -62,6 +77,8 @@ MEMORIES = {
     "fifo": lambda: FIFOBuffer(WIDTH, 45),
     "reservoir": lambda: ReservoirBuffer(WIDTH, 45, random_state=0),
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
+    "network": network,
+    "sequences": lambda: SparseySequenceMemory(WIDTH, 8, 16, saturation_limit=0.25, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }
 

@@ -37,6 +37,9 @@ EXPERIMENTS = {
         Experiment("sparsey-capacity", "capacity", "how much a mac holds; time against items stored", "none", "1", "none read"),
         Experiment("sparsey-continual", "continual", "five two-class tasks in a row, no replay", "MNIST", "4", "none"),
         Experiment("sparsey-few", "few", "1 to 20 digits per class; one-shot Omniglot", "MNIST, Omniglot", "6", "none"),
+        Experiment(
+            "sparsey-sequences", "sparsey_sequences", "sequences and levels: capacity, warp, words", "none", "1", "none read"
+        ),
         Experiment("hopfield-amplitudes", "hopfield_amplitudes", "patterns at once at zero noise", "none", "0.1", "none read"),
         Experiment("hopfield-phase", "hopfield_phase", "phases over dilution and noise", "none", "0.2", "none read", seeds=1),
         Experiment("hopfield-temperature", "hopfield_temperature", "overlaps against temperature", "none", "0.1", "none read"),
@@ -72,6 +75,18 @@ EXPERIMENTS = {
             "18",
             "other tasks",
             seeds=40,
+        ),
+        Experiment(
+            "weizmann", "weizmann", "ten actions of a person never seen", "weizmann", "10", "none for this protocol", seeds=5
+        ),
+        Experiment(
+            "weizmann-replay",
+            "weizmann_replay",
+            "93 clips shown once, recognised when damaged",
+            "weizmann",
+            "5",
+            "88 of 90 clips, damage not known",
+            seeds=3,
         ),
         Experiment("ballet", "ballet", "recall of who danced where, streams up to 65,000 steps", "none", "8", "none read"),
         Experiment("ballet-rl", "ballet_rl", "Ballet by reward, goes on when called again", "none", "28", "curves only", seeds=1),

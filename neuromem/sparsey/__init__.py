@@ -9,25 +9,36 @@ if TYPE_CHECKING:
     from neuromem.sparsey.classifier import SparseyClassifier
     from neuromem.sparsey.label_field import LabelField
     from neuromem.sparsey.layer import SparseyLayer
+    from neuromem.sparsey.level import FieldGrid, SparseyLevel
     from neuromem.sparsey.mac import SparseyMac
     from neuromem.sparsey.multiscale import MultiScaleSparseyClassifier
+    from neuromem.sparsey.network import SparseyNetwork
+    from neuromem.sparsey.sequence import SparseySequenceMemory
 
 HOME = {
     "ActiveRows": "active",
+    "FieldGrid": "level",
     "LabelField": "label_field",
     "MultiScaleSparseyClassifier": "multiscale",
     "SparseyClassifier": "classifier",
     "SparseyLayer": "layer",
+    "SparseyLevel": "level",
     "SparseyMac": "mac",
+    "SparseyNetwork": "network",
+    "SparseySequenceMemory": "sequence",
 }
 
 __all__ = [
     "ActiveRows",
+    "FieldGrid",
     "LabelField",
     "MultiScaleSparseyClassifier",
     "SparseyClassifier",
     "SparseyLayer",
+    "SparseyLevel",
     "SparseyMac",
+    "SparseyNetwork",
+    "SparseySequenceMemory",
     "encode",
 ]
 

@@ -11,6 +11,7 @@ from neuromem.base import Estimator
 from neuromem.errors import FormatError, InputError, MissingDependencyError
 from neuromem.parallel import kernel_threads
 from neuromem.sparsey.active import ActiveRows
+from neuromem.sparsey.encode_actions import change_maps, deviation_maps, foreground, normalize_silhouettes
 
 __all__ = [
     "IdentityEncoder",
@@ -18,7 +19,11 @@ __all__ = [
     "SkeletonEncoder",
     "ThermometerEncoder",
     "binarize",
+    "change_maps",
     "deskew",
+    "deviation_maps",
+    "foreground",
+    "normalize_silhouettes",
     "oriented_edges",
     "skeletonize_to",
     "thermometer",

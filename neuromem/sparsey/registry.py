@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem.kernel_registry import KernelRow
+from neuromem.sparsey import registry_network
 
 N_ITEMS, N_FEATURES, N_MACS, N_AFFERENTS, N_MODULES, UNITS, PADDED = 9, 24, 3, 16, 3, 5, 8
 SILENT = 255
@@ -173,4 +174,5 @@ KERNELS = [
     row("edge_lists", edges_example, (4, 5)),
     row("deskew_images", deskew_example, (1,)),
     row("gather_lists", gather_example, (2,)),
+    *registry_network.ROWS,
 ]

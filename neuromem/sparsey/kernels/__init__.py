@@ -10,6 +10,7 @@ from neuromem.sparsey.kernels.accumulate import accumulate_and_choose
 from neuromem.sparsey.kernels.aging import learn_aging, recall_aging
 from neuromem.sparsey.kernels.encode import deskew_images, edge_lists, gather_lists
 from neuromem.sparsey.kernels.labels import correct_errors, count_labels, sum_scores
+from neuromem.sparsey.kernels.network import project_back, run_by_level, run_in_time
 from neuromem.sparsey.kernels.present import learn_stream, recall_batch
 from neuromem.sparsey.kernels.readout import reconstruct, shared_winners
 
@@ -22,9 +23,12 @@ __all__ = [
     "gather_lists",
     "learn_aging",
     "learn_stream",
+    "project_back",
     "recall_aging",
     "recall_batch",
     "reconstruct",
+    "run_by_level",
+    "run_in_time",
     "shared_winners",
     "sum_scores",
 ]

@@ -27,15 +27,28 @@ def expansivity_minus_one(familiarity, floor, exponent, scale, units_per_module)
 
 
 @jit
-def excess_weight(combined, eta_minus_one, transfer, sigmoid):
-    """psi - 1 in units of 2**-20: how much more likely than an untouched cell this one is to win."""
+def win_factor(combined, transfer, sigmoid):
+    """What of a cell's win weight depends on its V alone."""
     if transfer == PSI:
         base = 1.0 / (1.0 + sigmoid[0] * exp64(-sigmoid[1] * (combined - sigmoid[2])))
-        excess = eta_minus_one * power64(base, sigmoid[3])
+        return power64(base, sigmoid[3])
+    return 1.0 + exp64(-sigmoid[1] * (combined - sigmoid[2]))
+
+
+@jit
+def excess_of_factor(factor, eta_minus_one, transfer):
+    """psi - 1 in units of 2**-20, from :func:`win_factor` and eta."""
+    if transfer == PSI:
+        excess = eta_minus_one * factor
     else:
-        excess = (eta_minus_one + 1.0) / (1.0 + exp64(-sigmoid[1] * (combined - sigmoid[2]))) - 1.0
-        excess = max(excess, 0.0)
+        excess = max((eta_minus_one + 1.0) / factor - 1.0, 0.0)
     return np.int64(excess * RESOLUTION)
+
+
+@jit
+def excess_weight(combined, eta_minus_one, transfer, sigmoid):
+    """psi - 1 in units of 2**-20: how much more likely than an untouched cell this one is to win."""
+    return excess_of_factor(win_factor(combined, transfer, sigmoid), eta_minus_one, transfer)
 
 
 @jit

@@ -24,13 +24,15 @@ from neuromem.sparsey.kernels.accumulate import (
 from neuromem.sparsey.kernels.choose import (
     combined_input,
     draw_winner,
-    excess_weight,
+    excess_of_factor,
     expansivity_minus_one,
     module_uniform,
+    win_factor,
 )
 
 UNIFORM_WINNERS = 1
 FREEZE_NONE, FREEZE_CELL, FREEZE_MAC = 0, 1, 2
+MEMO_SIDE, MEMO_FROM = 192, 64  # counts whose win factors a mac remembers, in streams of at least so many items
 ITEMS_PER_TASK = 256  # read-only work is cut into (mac, block of items) tasks of this size
 
 
@@ -126,6 +128,8 @@ def learn_stream(
         best = np.empty(n_modules, np.int32)
         counts = np.empty(64 * n_words, np.int32)
         excess = np.empty(n_afferents + 1, np.int64)
+        side = MEMO_SIDE if n_learned >= MEMO_FROM else 0
+        memo = np.full((side, side), -1.0)  # by active afferents and count; a factor is never negative
         mac_total = np.int64(0)
         for i in range(n_weights.shape[1]):
             mac_total += n_weights[m, i]
@@ -156,9 +160,13 @@ def learn_stream(
             any_excess = eta_minus_one > 0.0
             if any_excess:
                 unpack_counts(planes, n_planes, n_modules, padded, counts)
-                for u in range(n_rows + 1):
-                    combined = combined_input(u, n_active, exponents[0])
-                    excess[u] = excess_weight(combined, eta_minus_one, modes[0], sigmoid)
+                for u in range(best_counts.max() + 1):
+                    factor = memo[n_rows, u] if n_rows < side else -1.0
+                    if factor < 0.0:
+                        factor = win_factor(combined_input(u, n_active, exponents[0]), modes[0], sigmoid)
+                        if n_rows < side:
+                            memo[n_rows, u] = factor
+                    excess[u] = excess_of_factor(factor, eta_minus_one, modes[0])
             for q in range(n_modules):
                 uniform = module_uniform(first_step + n, m, q, key)
                 winner = draw_winner(uniform, counts, q * padded, units, excess, any_excess)

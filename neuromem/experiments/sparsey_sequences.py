@@ -1,0 +1,236 @@
+"""Sequences in one mac and in networks: capacity, warped and noisy replays, disambiguation, sequences made of words."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuromem import SparseyLevel, SparseyNetwork, SparseySequenceMemory
+from neuromem.experiments.controls import overfull
+from neuromem.experiments.result import Result
+from neuromem.progress import progress_bar
+
+N_INPUTS, LOW, HIGH = 144, 9, 12
+Make = Callable[[int], SparseyNetwork | SparseySequenceMemory]
+
+
+def random_sequence(rng: np.random.Generator, n_frames: int, low: int = LOW, high: int = HIGH) -> np.ndarray:
+    """Frames of 12 x 12 pixels with ``low`` to ``high`` of them active, uint8 (n_frames, 144)."""
+    frames = np.zeros((n_frames, N_INPUTS), np.uint8)
+    for frame in frames:
+        frame[rng.permutation(N_INPUTS)[: rng.integers(low, high + 1)]] = 1
+    return frames
+
+
+def moved(frames: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
+    """The same with ``n`` active pixels of each frame put elsewhere."""
+    out = np.zeros_like(frames)
+    for frame, new in zip(frames, out, strict=True):
+        new[rng.permutation(np.flatnonzero(frame))[n:]] = 1
+        new[rng.integers(0, N_INPUTS, n)] = 1
+    return out
+
+
+def one_mac(n_modules: int = 24, units: int = 32, **settings: Any) -> Make:
+    """Makers of a single mac with H."""
+    return lambda seed: SparseySequenceMemory(N_INPUTS, n_modules, units, random_state=seed, **settings)
+
+
+def two_levels(
+    upper: tuple[int, int, int], lower: tuple[int, int] = (16, 24), *, release: float | None = 0.6, **settings: Any
+) -> Make:
+    """Makers of one mac (Q, K) under another (Q, K, persistence)."""
+    q, k, persistence = upper
+
+    def make(seed: int) -> SparseyNetwork:
+        levels = [SparseyLevel(*lower), SparseyLevel(q, k, persistence=persistence, release=release)]
+        return SparseyNetwork(N_INPUTS, levels, random_state=seed, **settings)
+
+    return make
+
+
+def store(memory: SparseyNetwork | SparseySequenceMemory, sequences: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    """Codes written, per sequence and level."""
+    with overfull():
+        return [memory.present(frames, True, lengths=[len(frames)]).codes for frames in sequences]
+
+
+def same(a: np.ndarray, b: np.ndarray) -> float:
+    """Share of equal winners."""
+    return float((a == b).mean())
+
+
+def capacity(make: Make, n_frames: int, seed: int) -> tuple[float, float]:
+    """Winners of the first level as learned: on the learned frames, and running free from the first of each ten."""
+    rng = np.random.default_rng(seed)
+    memory = make(seed)
+    sequences = [random_sequence(rng, 10) for _ in range(n_frames // 10)]
+    codes = store(memory, sequences)
+    seen = [same(memory.trace(s).codes[0], c[0]) for s, c in zip(sequences, codes, strict=True)]
+    rest = [same(memory.complete_sequence(s[:1], 9).trace.codes[0], c[0][1:]) for s, c in zip(sequences, codes, strict=True)]
+    return float(np.mean(seen)), float(np.mean(rest))
+
+
+def warped(n: int, kind: str, rng: np.random.Generator) -> list[int]:
+    """Which frames a replay shows."""
+    if kind == "as learned":
+        return list(range(n))
+    if kind == "every second frame dropped":
+        return list(range(0, n, 2))
+    if kind == "every frame doubled":
+        return [i // 2 for i in range(2 * n)]
+    if kind == "a fifth dropped":
+        return [i for i in range(n) if i == 0 or rng.random() > 0.2]
+    shown, i = [], 0
+    while i < n:  # random speed, 0 to 2 frames a step
+        shown.append(i)
+        i += int(rng.choice([0, 1, 1, 2]))
+    return shown
+
+
+WARPS = ("as learned", "every second frame dropped", "every frame doubled", "a fifth dropped", "random speed")
+
+
+def replay(make: Make, kind: str, n_moved: int, seed: int) -> np.ndarray:
+    """Winners as learned for the frame shown, per level; twelve sequences of twelve frames."""
+    rng = np.random.default_rng(5 + seed)
+    memory = make(seed)
+    sequences = [random_sequence(rng, 12) for _ in range(12)]
+    codes = store(memory, sequences)
+    rng = np.random.default_rng(1007 + seed)
+    right = []
+    for frames, code in zip(sequences, codes, strict=True):
+        shown = warped(12, kind, rng)
+        found = memory.trace(moved(frames[shown], rng, n_moved)).codes
+        right.append([same(a[shown], b) for a, b in zip(code, found, strict=True)])
+    mean: np.ndarray = np.mean(right, axis=0)
+    return mean
+
+
+def right_endings(make: Make, n_shared: int, seed: int, pairs: int = 8) -> float:
+    """Share of prompts that run on to their own ending; pairs of sequences with a stretch in common."""
+    rng = np.random.default_rng(100 + seed)
+    memory = make(seed)
+    sequences: list[np.ndarray] = []
+    for _ in range(pairs):
+        shared = random_sequence(rng, n_shared)
+        sequences += [np.concatenate([random_sequence(rng, 2), shared, random_sequence(rng, 2)]) for _ in range(2)]
+    store(memory, sequences)
+    right = []
+    for i, frames in enumerate(sequences):
+        last = memory.complete_sequence(frames[:2], n_shared + 2).frames[-1]
+        own, other = last[frames[-1] > 0].mean(), last[sequences[i ^ 1][-1] > 0].mean()
+        right.append((own > other) + 0.5 * (own == other))
+    return float(np.mean(right))
+
+
+def words(make: Make, n_sequences: int, seed: int) -> tuple[float, float]:
+    """Sequences of four words out of ten, four frames each: pixels right after two words, codes recognised."""
+    rng = np.random.default_rng(seed)
+    vocabulary = [random_sequence(rng, 4) for _ in range(10)]
+    memory = make(seed)
+    texts: list[tuple[int, ...]] = []
+    while len(texts) < n_sequences:
+        text = tuple(int(w) for w in rng.integers(0, 10, 4))
+        if text not in texts:
+            texts.append(text)
+    sequences = [np.concatenate([vocabulary[w] for w in text]) for text in texts]
+    codes = store(memory, sequences)
+    pixels, known = [], []
+    for text, frames, code in zip(texts, sequences, codes, strict=True):
+        if sum(other[:2] == text[:2] for other in texts) > 1:
+            continue  # two words do not tell which sequence is meant
+        for found, frame in zip(memory.complete_sequence(frames[:8], 8).frames, frames[8:], strict=True):
+            best = np.argsort(-found, kind="stable")[: int(frame.sum())]
+            pixels.append(frame[best].mean())
+        known.append(same(memory.trace(frames).codes[0], code[0]))
+    return float(np.mean(pixels)), float(np.mean(known))
+
+
+def without_first_h(**settings: Any) -> Make:
+    """Two levels, the lower of which hears nothing from before; whether from above is a setting."""
+    top_down = bool(settings.pop("top_down", True))
+
+    def make(seed: int) -> SparseyNetwork:
+        levels = [SparseyLevel(16, 24, horizontal=False, top_down=top_down), SparseyLevel(16, 24, persistence=2)]
+        return SparseyNetwork(N_INPUTS, levels, backoff="none", random_state=seed)
+
+    return make
+
+
+def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
+    """All tables; pictures are left to the examples."""
+    result = Result("sparsey-sequences", 0, {"inputs": N_INPUTS, "active": [LOW, HIGH]})
+    jobs: list[tuple[str, Callable[[], None]]] = []
+
+    def capacity_row(name: str, make: Make, n_frames: int) -> None:
+        found = np.array([capacity(make, n_frames, seed) for seed in range(seeds)])
+        result.add(f"{name}, {n_frames} frames", "winners recognised", list(found[:, 0]), n_frames, presentations=1)
+        result.add(f"{name}, {n_frames} frames", "winners recalled from frame 1", list(found[:, 1]), n_frames, presentations=1)
+
+    def replay_row(name: str, make: Make, kind: str, n_moved: int) -> None:
+        found = np.array([replay(make, kind, n_moved, seed) for seed in range(seeds)])
+        for level in range(found.shape[1]):
+            what = f"winners as learned, level {level + 1}"
+            result.add(f"{name}: {kind}, {n_moved} pixels moved", what, list(found[:, level]), 144)
+
+    def ending_row(name: str, make: Make, n_shared: int) -> None:
+        found = [right_endings(make, n_shared, seed) for seed in range(seeds)]
+        result.add(f"{name}, {n_shared} frames shared", "right endings", found, 16)
+
+    def words_row(name: str, make: Make, n_sequences: int) -> None:
+        found = np.array([words(make, n_sequences, seed) for seed in range(seeds)])
+        result.add(f"{name}, {n_sequences} sequences of words", "pixels right after two words", list(found[:, 0]))
+        result.add(f"{name}, {n_sequences} sequences of words", "winners recognised", list(found[:, 1]))
+
+    equal = {
+        "one level 24x32": one_mac(),
+        "two levels 16x24 + 16x24, persistence 4": two_levels((16, 24, 4)),
+        "two levels 24x24 + 8x24, persistence 2": two_levels((8, 24, 2), (24, 24)),
+    }
+    for n_frames in (100, 400) if quick else (100, 200, 400, 600):
+        for name, make in equal.items():
+            jobs.append(("capacity", lambda name=name, make=make, n=n_frames: capacity_row(name, make, n)))  # type: ignore[misc]
+    rules: dict[str, dict[str, Any]] = {
+        "no back-off": {"backoff": "none"},
+        "absolute .9": {"backoff": "absolute"},
+        "absolute .8/.6/.5": {"backoff": "absolute", "backoff_thresholds": (0.8, 0.6, 0.5)},
+        "relative .7": {"backoff_ratio": 0.7},
+        "relative .8": {"backoff_ratio": 0.8},
+    }
+    for rule, settings in rules.items():
+        nets = {
+            f"one level, {rule}": one_mac(**settings),
+            f"two levels, persistence 4, no release, {rule}": two_levels((16, 24, 4), release=None, **settings),
+            f"two levels, persistence 4, release .6, {rule}": two_levels((16, 24, 4), **settings),
+        }
+        for name, make in nets.items():
+            for kind in WARPS[:2] if quick else WARPS:
+                for n_moved in (2,) if quick else (0, 2, 4):
+                    jobs.append(
+                        ("warp", lambda a=name, b=make, c=kind, d=n_moved: replay_row(a, b, c, d))  # type: ignore[misc]
+                    )
+    contexts = {
+        "H, one level": one_mac(),
+        "H and D, two levels": two_levels((16, 24, 2)),
+        "D alone": without_first_h(),
+        "neither": without_first_h(top_down=False),
+    }
+    for name, make in contexts.items():
+        for n_shared in (2,) if quick else (1, 2, 4, 8, 12):
+            jobs.append(("endings", lambda a=name, b=make, c=n_shared: ending_row(a, b, c)))  # type: ignore[misc]
+    vocabularies = {
+        "one level, h_exponent 2": one_mac(),
+        "one level, h_exponent .5": one_mac(h_exponent=0.5),
+        "one level, h_exponent .1": one_mac(h_exponent=0.1),
+    }
+    for name, make in vocabularies.items():
+        for n_sequences in (10,) if quick else (10, 20, 40):
+            jobs.append(("words", lambda a=name, b=make, c=n_sequences: words_row(a, b, c)))  # type: ignore[misc]
+    with progress_bar(len(jobs), progress, "sequences") as advance:
+        for part, job in jobs:
+            with result.timed(part):
+                job()
+            advance(1)
+    return result

@@ -1,0 +1,468 @@
+"""What a network of macs does: live through frames, and every verb of the memory protocol."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuromem import validate
+from neuromem.backend import as_array, backend_of
+from neuromem.errors import InputError, SaturationWarning
+from neuromem.parallel import kernel_threads
+from neuromem.protocols import Recall
+from neuromem.sparsey.active import ActiveRows
+from neuromem.sparsey.code_memory import RECONSTRUCT_NS, SATURATED_FILL
+from neuromem.sparsey.network_state import ABSENT, NetworkState
+
+BEGINS, LEARNS, FREE = 1, 2, 4  # flags of a step, as the kernels have them
+CHUNK_BYTES = 64 << 20  # room for the history of the steps that one call of a kernel goes through
+STEPS_PER_BLOCK = 64  # reads are cut into blocks of episodes with at least so many steps
+STEP_NS, AFFERENT_NS = 3000.0, 50.0  # of a mac on one thread: for a step, and for each active afferent
+VERSIONS = ("U", "H", "UH", "D", "UD", "HD", "UHD")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkTrace:
+    """What frames left behind, one entry per level, lowest first.
+
+    Parameters
+    ----------
+    codes : tuple of uint8 or uint16 (n, n_macs, n_modules)
+        Winners; the dtype's maximum is "silent".
+    recalled : tuple of the same
+        The argmax code before the write of the step at which each code began: what a read would have given.  Without
+        learning the same as ``codes``.
+    ages : tuple of int32 (n, n_macs)
+        Steps that each code has lived, 0 where silent.
+    familiarity : tuple of float64 (n, n_macs)
+        G of the code in force, from the step at which it began.
+    versions : tuple of float64 (n, n_macs, 7)
+        G of every version of that choice, all exponents 1, in the order U, H, UH, D, UD, HD, UHD; NaN where a signal was
+        absent.  Novelty of order shows in UH, not in U.
+    """
+
+    codes: tuple[np.ndarray, ...]
+    recalled: tuple[np.ndarray, ...]
+    ages: tuple[np.ndarray, ...]
+    familiarity: tuple[np.ndarray, ...]
+    versions: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What followed a prompt, from :meth:`NetworkMemory.complete_sequence`.
+
+    Parameters
+    ----------
+    frames : float32 (n, n_features)
+        Scores in [0, 1]: the share of winners that have a weight from a feature.
+    support : float64 (n,)
+        Mean over the first level's macs of G with all exponents 1: how well each step follows from the one before it.
+    trace : NetworkTrace
+        Of these n steps.
+    """
+
+    frames: np.ndarray
+    support: np.ndarray
+    trace: NetworkTrace
+
+
+class NetworkMemory(NetworkState):
+    """Base of :class:`SparseyNetwork` and :class:`SparseySequenceMemory`; subclasses say what levels it has."""
+
+    # ---------------------------------------------------------------- steps
+
+    def _frames(self, X: Any) -> ActiveRows:
+        width = self.n_features_in_ if self._is_fitted() else self.n_inputs
+        if isinstance(X, ActiveRows):
+            self._check_device(backend_of(X=X.indices))
+            if width is not None and X.n_features != width:
+                raise InputError(f"X has {X.n_features} features, {type(self).__name__} was made for {width}")
+            return X
+        X = as_array(X)
+        self._check_device(backend_of(X=X))
+        return ActiveRows.from_dense(validate.binary_items(X, width, owner=type(self).__name__))
+
+    def _run(
+        self, frames: ActiveRows, flags: np.ndarray, context: tuple[np.ndarray, ...], keep: bool
+    ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """Histories of steps (one chunk's where ``keep`` is false), without their first row, and the context left."""
+        tables = self.tables_
+        per_step = 8 * tables.n_modules + 72 * len(tables.macs)
+        size = max(1, CHUNK_BYTES // per_step)
+        parts: list[tuple[np.ndarray, ...]] = []
+        for start in range(0, len(flags), size):
+            chunk = flags[start : start + size]
+            history = tuple(np.empty((len(chunk) + 1, *array.shape), array.dtype) for array in context)
+            for rows, array in zip(history, context, strict=True):
+                rows[0] = array
+            self._run_chunk(frames.rows(start, start + len(chunk)), chunk, self.step_ + start, history)
+            context = tuple(rows[-1].copy() for rows in history)
+            parts = [*parts, history] if keep else [history]
+        if not parts:
+            return tuple(np.empty((0, *array.shape), array.dtype) for array in context), context
+        if len(parts) == 1:
+            return tuple(rows[1:] for rows in parts[0]), context
+        return tuple(np.concatenate([part[i][1:] for part in parts]) for i in range(len(context))), context
+
+    def _run_chunk(self, frames: ActiveRows, flags: np.ndarray, first_step: int, history: tuple[np.ndarray, ...]) -> None:
+        from neuromem.sparsey import kernels
+
+        tables = self.tables_
+        blocks = np.array([0, len(flags)], np.int64)
+        if not (flags & LEARNS).any():
+            blocks = block_bounds(flags)
+        constants, modes, sigmoid, multipliers = self._settings()
+        network = (tables.macs, tables.sources, tables.parents, tables.rates, *self.u_tables_)
+        common = (*network, constants, modes, sigmoid, multipliers)
+        state = (self.rng_key_, self.weights_, self.n_weights_, self.frozen_, *history)
+        inputs = (frames.indices, frames.indptr, self.row_of_feature_, flags, blocks)
+        work = STEP_NS * len(flags) * len(tables.macs)
+        work += AFFERENT_NS * len(frames.indices) * len(tables.sources) / self.n_features_in_
+        if tables.comes_down:
+            with kernel_threads(work if len(blocks) > 2 else 0.0):
+                kernels.run_in_time(*inputs, first_step, *common, *state)
+        else:
+            with kernel_threads(work):
+                kernels.run_by_level(*inputs, tables.level_starts, first_step, *common, *state)
+
+    def _flags(self, n_steps: int, lengths: Any, flag: int) -> np.ndarray:
+        """One flag per step, with the first steps of episodes marked."""
+        flags = np.full(n_steps, flag, np.uint8)
+        if lengths is not None:
+            starts = np.concatenate([[0], np.cumsum(checked_lengths(lengths, n_steps))])[:-1]
+            flags[starts] |= BEGINS
+        return flags
+
+    def _trace_of(self, history: tuple[np.ndarray, ...]) -> NetworkTrace:
+        codes, recalled, ages, _, familiarity, versions = history
+        starts = self.tables_.level_starts
+        parts: list[tuple[np.ndarray, ...]] = []
+        first = 0
+        for j, level in enumerate(self._level_list()):
+            macs = slice(starts[j], starts[j + 1])
+            n_macs = int(starts[j + 1] - starts[j])
+            modules = slice(first, first + n_macs * level.n_modules)
+            first = modules.stop
+            shape = (len(codes), n_macs, level.n_modules)
+            dtype = np.uint8 if level.units_per_module <= 255 else np.uint16  # -1 wraps to "silent"
+            seen = np.where(versions[:, macs] == ABSENT, np.nan, versions[:, macs])
+            named = (codes[:, modules].astype(dtype).reshape(shape), recalled[:, modules].astype(dtype).reshape(shape))
+            parts.append((*named, ages[:, macs], familiarity[:, macs], seen))
+        return NetworkTrace(*zip(*parts, strict=True))
+
+    def _read(self, X: Any, lengths: Any) -> tuple["NetworkMemory", tuple[np.ndarray, ...]]:
+        """The memory, or an empty one like it, and the histories of a read from a context without codes."""
+        frames = self._frames(X)
+        memory = self
+        if not self._is_fitted():
+            memory = type(self)(**self.get_params(deep=False))
+            memory._allocate(frames.n_features)
+        flags = memory._flags(len(frames), lengths, 0)
+        return memory, memory._run(frames, flags, memory._empty_context(), True)[0]
+
+    def present(self, X: Any, learn: bool, *, lengths: Any = None) -> NetworkTrace:
+        """Live through frames: the context goes on from the frames before, whether they are learned or not.
+
+        Parameters
+        ----------
+        X : uint8 (n, n_features) of 0 and 1, or ActiveRows
+        learn : bool
+            Whether the frames are stored.
+        lengths : list of int, optional
+            Lengths of sequences that the frames consist of; each begins an episode.  None: the frames continue what was
+            going on.
+
+        Returns
+        -------
+        NetworkTrace
+        """
+        frames = self._frames(X)
+        flags = self._flags(len(frames), lengths, LEARNS if learn else 0)
+        if not self._is_fitted():
+            self._allocate(frames.n_features)
+        history, context = self._run(frames, flags, self._context(), True)
+        self._advance(context, len(frames), learn)
+        return self._trace_of(history)
+
+    def _advance(self, context: tuple[np.ndarray, ...], n_steps: int, learn: bool) -> None:
+        self._set_context(context)
+        self.step_ += n_steps
+        if learn:
+            self.n_stored_ += n_steps
+            self._warn_when_saturated()
+
+    def begin_episode(self) -> None:
+        """Clear the temporal context: the next frame is the first of a sequence, and nothing is learned across the cut."""
+        if self._is_fitted():
+            self._set_context(self._empty_context())
+
+    def reset(self) -> None:
+        """Forget everything; parameters stay."""
+        for name in (*self._STATE, *self._SCALARS, *self._DERIVED):
+            self.__dict__.pop(name, None)
+
+    # ---------------------------------------------------------------- verbs
+
+    def write(self, items: Any, targets: Any = None, *, tags: Any = None, lengths: Any = None) -> np.ndarray:
+        """Store frames in one presentation each, in order.
+
+        Parameters
+        ----------
+        items : array of 0 and 1 (n, n_features), or ActiveRows
+        targets, tags : None
+            A network stores neither.
+        lengths : list of int, optional
+            Lengths of sequences that the frames consist of.  None: they continue the present episode;
+            :meth:`begin_episode` ends one.
+
+        Returns
+        -------
+        ids : int64 (n,)
+            Running numbers of the frames.
+
+        Raises
+        ------
+        InputError
+            If the frames are not binary, are not two-dimensional, or have another width, or lengths do not sum to n.
+        """
+        if targets is not None or tags is not None:
+            raise InputError(f"{type(self).__name__} stores no targets or tags")
+        return self._store(items, lengths)
+
+    def _store(self, items: Any, lengths: Any) -> np.ndarray:
+        frames = self._frames(items)
+        flags = self._flags(len(frames), lengths, LEARNS)
+        if not self._is_fitted():
+            self._allocate(frames.n_features)
+        first = self.n_stored_
+        _, context = self._run(frames, flags, self._context(), False)
+        self._advance(context, len(frames), True)
+        return np.arange(first, first + len(frames), dtype=np.int64)
+
+    def trace(self, frames: Any, lengths: Any = None) -> NetworkTrace:
+        """Recognise sequences: codes and familiarity of all levels at every step; nothing changes.
+
+        Parameters
+        ----------
+        frames : array of 0 and 1 (n, n_features), or ActiveRows
+        lengths : list of int, optional
+            None: the frames are one sequence.
+
+        Returns
+        -------
+        NetworkTrace
+        """
+        frames = self._frames(frames)
+        memory, history = self._read(frames, [len(frames)] if lengths is None and len(frames) else lengths)
+        return memory._trace_of(history)
+
+    def familiarity(self, items: Any, *, lengths: Any = None, level: int = 0) -> np.ndarray:
+        """Mean G over the macs of a level that are awake at each frame, float32 (n,) in [0, 1]; 0 where none is.
+
+        Parameters
+        ----------
+        items : array of 0 and 1 (n, n_features), or ActiveRows
+        lengths : list of int, optional
+            Lengths of sequences that the frames consist of.  None: each frame by itself, out of any context.
+        level : int, default 0
+        """
+        validate.integer(level, "level", 0, self.n_levels_ - 1)
+        frames = self._frames(items)
+        memory, history = self._read(frames, np.ones(len(frames), np.int64) if lengths is None else lengths)
+        trace = memory._trace_of(history)
+        return mean_awake(trace.familiarity[level], trace.ages[level])
+
+    def read(self, cues: Any, *, k: int = 1) -> Recall:
+        """Reconstruct what the first level's code of each frame, taken by itself, stands for.
+
+        Returns
+        -------
+        Recall
+            ``values`` float32 (n, k, n_features): input scores in [0, 1] in the first place, zeros in the others; ``ids``
+            -1 throughout; ``scores`` the first level's familiarity, -inf beyond the first; ``info`` has ``codes`` of the
+            first level, and ``codes_1``, ``codes_2`` ... of those above.
+        """
+        validate.integer(k, "k", 1)
+        frames = self._frames(cues)
+        memory, history = self._read(frames, np.ones(len(frames), np.int64))
+        trace = memory._trace_of(history)
+        n = len(frames)
+        values = np.zeros((n, k, frames.n_features), np.float32)
+        values[:, 0] = memory._project(history[0])
+        scores = np.full((n, k), -np.inf, np.float32)
+        scores[:, 0] = mean_awake(trace.familiarity[0], trace.ages[0])
+        info = {"codes" if j == 0 else f"codes_{j}": codes for j, codes in enumerate(trace.codes)}
+        return Recall(values, np.full((n, k), -1, np.int64), scores, info)
+
+    def complete(self, cues: Any, known: Any) -> np.ndarray:
+        """Fill in the unknown features of frames, each by itself, from the code that the known active ones choose.
+
+        Parameters
+        ----------
+        cues : array of 0 and 1 (n, n_features)
+        known : bool (n, n_features) or (n_features,)
+            True where the feature is given; the others are ignored.
+
+        Returns
+        -------
+        float32 (n, n_features)
+            Given features as they are, the others as scores in [0, 1].
+        """
+        self._check_fitted()
+        cues = as_array(cues)
+        self._check_device(backend_of(cues=cues))
+        cues = validate.binary_items(cues, self.n_features_in_, name="cues", owner=type(self).__name__)
+        known = validate.feature_mask(known, *cues.shape)
+        _, history = self._read(np.where(known, cues, 0).astype(np.uint8), np.ones(len(cues), np.int64))
+        found: np.ndarray = np.where(known, cues, self._project(history[0])).astype(np.float32)
+        return found
+
+    def complete_sequence(self, prompt: Any, n_steps: int, *, stop_below: float = 0.0) -> Continuation:
+        """Run free after a prompt: without input, the first level goes on by what it hears from itself and from above.
+
+        Parameters
+        ----------
+        prompt : array of 0 and 1 (n, n_features), or ActiveRows
+            The first frames of a sequence.
+        n_steps : int
+            Steps to go on for.
+        stop_below : float in [0, 1], default 0.0
+            Stop before the first step whose support is below this: the end of what is known.
+
+        Returns
+        -------
+        Continuation
+
+        Raises
+        ------
+        NotFittedError
+            Before the first write.
+        """
+        self._check_fitted()
+        validate.integer(n_steps, "n_steps", 0)
+        validate.number(stop_below, "stop_below", low=0, high=1)
+        frames = self._frames(prompt)
+        flags = np.concatenate([self._flags(len(frames), None, 0), np.full(n_steps, FREE, np.uint8)])
+        indptr = np.concatenate([frames.indptr, np.full(n_steps, frames.indptr[-1])])
+        whole = ActiveRows(frames.indices, indptr, frames.n_features)
+        history, _ = self._run(whole, flags, self._empty_context(), True)
+        history = tuple(rows[len(frames) :] for rows in history)
+        n_first = int(self.tables_.level_starts[1])
+        versions = history[5][:, :n_first]
+        support = np.where(versions[:, :, 5] >= 0, versions[:, :, 5], versions[:, :, [1, 3]].max(axis=2)).clip(0).mean(axis=1)
+        below = np.flatnonzero(support < stop_below)
+        stop = int(below[0]) if len(below) else n_steps
+        history = tuple(rows[:stop] for rows in history)
+        return Continuation(self._project(history[0]), support[:stop], self._trace_of(history))
+
+    def reconstruct(self, codes: Any) -> np.ndarray:
+        """Input scores of the first level's codes, float32 (n, n_features) in [0, 1].
+
+        The share of winners that have a weight from a feature, averaged over the macs awake that see it.
+
+        Parameters
+        ----------
+        codes : integers (n, n_macs, n_modules)
+            As :meth:`trace` gives them for the first level.
+
+        Raises
+        ------
+        InputError
+            For another shape, or winners that do not exist.
+        """
+        self._check_fitted()
+        codes = as_array(codes)
+        level, n_first = self._level_list()[0], int(self.tables_.level_starts[1])
+        if codes.ndim != 3 or codes.shape[1:] != (n_first, level.n_modules) or codes.dtype.kind not in "iu":
+            raise InputError(
+                f"codes has shape {codes.shape} and dtype {codes.dtype}, integers (n, {n_first}, {level.n_modules}) were expected"
+            )
+        silent = codes == (255 if level.units_per_module <= 255 else 65535)
+        if ((codes < 0) | ((codes >= level.units_per_module) & ~silent)).any():
+            raise InputError(f"codes has winners outside 0 ... {level.units_per_module - 1}")
+        if (silent.any(axis=2) != silent.all(axis=2)).any():
+            raise InputError("codes has a mac that is silent in some of its modules only")
+        return self._project(np.where(silent, -1, codes).astype(np.int32).reshape(len(codes), -1))
+
+    def _project(self, codes: np.ndarray) -> np.ndarray:
+        from neuromem.sparsey import kernels
+
+        tables = self.tables_
+        scores = np.empty((len(codes), self.n_features_in_), np.float32)
+        n_first = int(tables.level_starts[1])
+        with kernel_threads(RECONSTRUCT_NS * len(codes) * n_first * tables.macs[0, 1] * self.n_features_in_):
+            kernels.project_back(codes, tables.macs, n_first, tables.sources, self.weights_, scores)
+        return scores
+
+    # ---------------------------------------------------------------- reports
+
+    def saturation(self) -> list[dict[str, np.ndarray]]:
+        """How full the memory is: per level, per mac.
+
+        Returns
+        -------
+        list of dict of float64 (n_macs,)
+            ``up``, ``across``, ``down``: share of the weights set from below, from the own cells (own module aside), and
+            from above, NaN where there are none; ``frozen``: share of cells that learn no more.
+        """
+        from neuromem.sparsey.kernels import mac_signals as column
+
+        self._check_fitted()
+        rows: list[list[list[float]]] = [[] for _ in self._level_list()]
+        for mac in self.tables_.macs:
+            n_modules, units, n_words = int(mac[column.MODULES]), int(mac[column.UNITS]), int(mac[column.WORDS])
+            cells = n_modules * units
+            place = int(mac[column.FIRST_WORD])
+            fills = []
+            for n, per_row in ((column.N_UP, cells), (column.N_ACROSS, cells - units), (column.N_DOWN, cells)):
+                size = int(mac[n]) * n_words
+                set_bits = int(np.bitwise_count(self.weights_[place : place + size]).sum())
+                fills.append(set_bits / (int(mac[n]) * per_row) if mac[n] else np.nan)
+                place += size
+            own = slice(int(mac[column.FIRST_CELL]), int(mac[column.FIRST_CELL]) + cells)
+            rows[int(mac[column.LEVEL])].append([*fills, float(self.frozen_[own].mean())])
+        names = ("up", "across", "down", "frozen")
+        return [dict(zip(names, np.array(level).T, strict=True)) for level in rows]
+
+    def _warn_when_saturated(self) -> None:
+        from neuromem.sparsey.kernels import mac_signals as column
+
+        if self.saturation_warned_:
+            return
+        macs = self.tables_.macs
+        set_weights = np.add.reduceat(self.n_weights_, macs[:, column.FIRST_CELL])
+        fill = float((set_weights / (macs[:, column.N_UP] * macs[:, column.MODULES] * macs[:, column.UNITS])).max())
+        if fill > SATURATED_FILL:
+            self.saturation_warned_ = True
+            warnings.warn(
+                f"a mac has {fill:.0%} of its weights from below set, beyond {SATURATED_FILL:.0%} stored codes are lost: use "
+                "more units_per_module, smaller receptive fields, a lower saturation_limit or a critical period",
+                SaturationWarning,
+                stacklevel=4,
+            )
+
+
+def checked_lengths(lengths: Any, n_steps: int) -> np.ndarray:
+    """Lengths of sequences, int64; InputError unless they are positive and sum to ``n_steps``."""
+    found = np.atleast_1d(as_array(lengths))
+    if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size) or (found < 1).any() or int(found.sum()) != n_steps:
+        raise InputError(f"lengths is {lengths!r}, positive integers that sum to {n_steps} were expected")
+    return found.astype(np.int64)
+
+
+def block_bounds(flags: np.ndarray) -> np.ndarray:
+    """Cut steps into blocks of whole episodes, int64 (n_blocks + 1,)."""
+    bounds = [0]
+    for start in np.flatnonzero(flags & BEGINS):
+        if start - bounds[-1] >= STEPS_PER_BLOCK:
+            bounds.append(int(start))
+    return np.array([*bounds, len(flags)], np.int64)
+
+
+def mean_awake(familiarity: np.ndarray, ages: np.ndarray) -> np.ndarray:
+    """Mean of G (n, n_macs) over the macs that hold a code, float32 (n,)."""
+    awake: Sequence[int] = (ages > 0).sum(axis=1)
+    return (familiarity.sum(axis=1) / np.maximum(1, awake)).astype(np.float32)
