@@ -12,10 +12,10 @@ from neuromem.hopfield.engines import Columns
 from neuromem.hopfield.patterns import ternary_items, warn_if_turned
 from neuromem.hopfield.recall import HebbianRecall
 from neuromem.hopfield.simulation import Trace, plan_run, run_plan
-from neuromem.sweep import run_tasks
 from neuromem.progress import Progress
 from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState
+from neuromem.sweep import run_tasks
 
 BYTES_PER_ID = 8
 

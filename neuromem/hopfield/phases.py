@@ -12,8 +12,8 @@ from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.hopfield.points import solve_points
 from neuromem.hopfield.row_law import RowLaw
-from neuromem.sweep import run_tasks
 from neuromem.progress import Progress
+from neuromem.sweep import run_tasks
 
 PHASES = ("paramagnet", "pure", "hierarchical", "symmetric")
 STARTS = ("hierarchical", "pure", "symmetric")

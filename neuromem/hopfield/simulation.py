@@ -12,10 +12,10 @@ from neuromem.backend import NUMPY, Backend, backend_of, is_device_array, to_hos
 from neuromem.errors import BackendError, InputError
 from neuromem.hopfield.engines import DYNAMICS, ENGINES, RULES, Classes, Columns, checked_order, choose_engine, first_entries
 from neuromem.hopfield.patterns import spin_states
-from neuromem.sweep import run_tasks
 from neuromem.parallel import kernel_threads
 from neuromem.progress import Progress
 from neuromem.random import generator_for, key_for
+from neuromem.sweep import run_tasks
 
 RECORDS = ("m", "m2", "energy", "states", "series")
 STARTS = ("hierarchical", "random")
