@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from neuromem.datasets import Weizmann
-from neuromem.experiments.ballet import one_thread_each
 from neuromem.experiments.result import Result
 from neuromem.experiments.weizmann_folds import NET, SMOOTHING, WINDOWS, Design, data, nearest_neighbour, run_fold
+from neuromem.experiments.workers import one_thread_each
 from neuromem.progress import Progress
 from neuromem.sweep import run_tasks
 

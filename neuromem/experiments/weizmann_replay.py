@@ -11,7 +11,6 @@ import numpy as np
 
 from neuromem import SparseyLayer
 from neuromem.datasets import Weizmann
-from neuromem.experiments.ballet import one_thread_each
 from neuromem.experiments.result import Result
 from neuromem.experiments.weizmann_folds import (
     NET,
@@ -28,6 +27,7 @@ from neuromem.experiments.weizmann_folds import (
     pictures_of,
     presentation_order,
 )
+from neuromem.experiments.workers import one_thread_each
 from neuromem.sparsey import ActiveRows, LabelField
 from neuromem.sparsey.encode import foreground, normalize_silhouettes
 from neuromem.sweep import run_tasks

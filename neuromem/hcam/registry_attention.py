@@ -39,7 +39,8 @@ def stretches_example() -> tuple:
     q_hat, summaries, lane, visible, masked, index, score = topk_example()
     rng = np.random.default_rng(4)
     several = (
-        summaries[:, :, None] * rng.permuted(np.tile(np.float32([1, 0.5, 0.1]), (*summaries.shape[:2], 1)), axis=2)[..., None]
+        summaries[:, :, None]
+        * rng.permuted(np.tile(np.array([1, 0.5, 0.1], np.float32), (*summaries.shape[:2], 1)), axis=2)[..., None]
     )
     return q_hat, stored(several), lane, visible, masked, index, np.zeros_like(index), score
 
