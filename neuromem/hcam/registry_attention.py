@@ -38,10 +38,8 @@ def stretches_example() -> tuple:
     """The chunks of the example above, each with three summaries of which any may be the best."""
     q_hat, summaries, lane, visible, masked, index, score = topk_example()
     rng = np.random.default_rng(4)
-    several = (
-        summaries[:, :, None]
-        * rng.permuted(np.tile(np.array([1, 0.5, 0.1], np.float32), (*summaries.shape[:2], 1)), axis=2)[..., None]
-    )
+    shares = rng.permuted(np.tile(np.array([1, 0.5, 0.1], np.float32), (LANES, MANY_CHUNKS, 1)), axis=2)
+    several = summaries[:, :, None] * shares[..., None]
     return q_hat, stored(several), lane, visible, masked, index, np.zeros_like(index), score
 
 
