@@ -193,7 +193,7 @@ def add_details(result: Result, runs: list[np.ndarray], clips: Weizmann) -> None
                 called = f"{clips.action[c]} of {clips.person[c]} called {names[mean.argmax()]}"
                 wrong[called] = wrong.get(called, 0) + 1
     for called, count in wrong.items():
-        result.add(f"{BASE}: clip {called}", "seeds in which", [count], len(runs))
+        result.add(f"{BASE}: clip {called}", f"of {len(runs)} seeds, in which", [count])
     result.add(BASE, "smallest margin of a clip, log-odds per frame", [min(margins)], len(margins))
     result.add(BASE, "median margin of a clip, log-odds per frame", [float(np.median(margins))], len(margins))
 
@@ -228,7 +228,7 @@ def nested(result: Result, pool: Any, clips: Weizmann, progress: Progress) -> No
     add_accuracies(result, f"nested choice of K and side, grid {CHOICE_GRID}", [whole(folds, clips)["s"]], clips, presentations=1)
     for option in options:
         times = sum(choice == option for choice in chosen.values())
-        result.add(f"nested choice: K = {option[0]}, {option[1]}", "people for whom it was chosen", [times], len(people))
+        result.add(f"nested choice: K = {option[0]}, {option[1]}", f"of {len(people)} people, for whom it was chosen", [times])
 
 
 def draw(result: Result, shares: np.ndarray, clips: Weizmann, out: Path) -> None:
@@ -249,12 +249,15 @@ def draw(result: Result, shares: np.ndarray, clips: Weizmann, out: Path) -> None
             left.plot(range(5), [*curve, values[name, "clips, accuracy"]], "o-", color=colour, label=name)
     left.set_xticks(range(5), [*map(str, WINDOWS), "whole clip"])
     left.set(xlabel="frames seen", ylabel="share named rightly, held-out person", title="Weizmann, each clip shown once")
-    left.legend(fontsize=8)
+    left.set_ylim(0.6, 1.01)
+    left.legend(fontsize=8, loc="lower right")
     names = np.unique(clips.action)
     right.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(shares.shape):
         if shares[i, j] >= 0.005:
-            right.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=7)
+            right.text(
+                j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=7, color="white" if i == j else "black"
+            )
     right.set_xticks(range(len(names)), names, rotation=45)
     right.set_yticks(range(len(names)), names)
     right.set(xlabel="called", ylabel="single frames of", title=f"{BASE}: per cent of a class's frames")
