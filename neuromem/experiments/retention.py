@@ -70,7 +70,7 @@ def add_rows(result: Result, report: Report) -> None:
     found = report.found
     for system in found.systems:
         add = functools.partial(add_row, result)
-        add(system, "bytes", {"value": found.sizes.get(system)})
+        add(system, "bytes", {"value": float(found.sizes.get(system, np.nan))})
         for name, row in report.lines[system].items():
             metric = "half-life is beyond, items" if name.startswith("half-life") and not row["reached"] else name
             metric = "capacity is beyond, items" if name.startswith("capacity") and "text" in row else metric

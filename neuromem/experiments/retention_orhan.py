@@ -39,6 +39,7 @@ QUICK_ITEMS, QUICK_EXPOSURES, QUICK_CHECKPOINTS = 60, (1, 3), (1, 10, 100, 1000)
 QUICK_MEMORIES = ("SparseyMac", "HopfieldNetwork", "WillshawMemory", "FIFOBuffer", "ReservoirBuffer")
 VARIANT = "variant:1/32"
 PARTS_FOLDER = "retention-orhan-parts"
+SOME_EXACT = "some targets are still exact at the last lag"
 # Name -> what is studied, and what it is to be told from
 Condition = tuple[Callable[[ItemSource], ItemSource], Callable[[ItemSource], Any]]
 CONDITIONS: dict[str, Condition] = {
@@ -185,11 +186,14 @@ def add_findings(result: Result, memory: str, results: dict[str, list[ProbeResul
         "recognition falls with the likeness of foils": np.array(alike[0]) - alike[2],
         "items with a structure are recognised better than random ones": np.array(alike[0]) - noise,
         "recall falls by more than recognition does": np.array([fall(r) for r in results["course"]]),
-        "some targets are still exact at the last lag": np.array(per_seed(results["course"], measure="permastore")),
+        SOME_EXACT: np.array(per_seed(results["course"], measure="permastore")),
     }
     for finding, differences in told.items():
         row = result.add(f"{memory}: {finding}", "difference", differences, source=SOURCE)
-        result.add(f"{memory}: {finding}", "holds", [verdict(differences, row.ci_low)], source=SOURCE)
+        holds = verdict(differences, row.ci_low)
+        if finding == SOME_EXACT:  # that there are any is a matter of each set, not of their mean
+            holds = float(np.mean([differences.min() > 0, differences.max() > 0]))
+        result.add(f"{memory}: {finding}", "holds", [holds], source=SOURCE)
 
 
 def fall(course: ProbeResult) -> float:

@@ -83,7 +83,7 @@ class Report:
 
     @cached_property
     def lines(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Figures of each memory by name: see :func:`neuromem.retention.summary.headlines`."""
+        """Figures of each memory by name: see :func:`headlines`."""
         return {system: headlines(self.found.rows, system) for system in self.found.systems}
 
     @cached_property

@@ -195,7 +195,8 @@ def headlines(result: ProbeResult, system: str) -> dict[str, dict[str, Any]]:
         found[f"recognition, {level:.3g} changed"] = row
     life = half_life(result, system)
     if not math.isnan(life.items):
-        found["half-life, items"] = {"value": life.items, "text": str(life), "reached": life.reached}
+        n_seeds = len(np.unique(course_of(result, system).table["seed"]))
+        found["half-life, items"] = {"value": life.items, "text": str(life), "reached": life.reached, "seeds": n_seeds}
     massed = [row for row in rows if row["probe"] == "spacing" and row["gap"] == 1]
     if massed:
         found["right after massed exposures, longest delay"] = max(massed, key=lambda row: row["lag_items"])
