@@ -49,7 +49,7 @@ class HCAMAttention(Layer):
     top_k : int >= 1, default 8
         Chunks kept for each query, k; all where there are fewer.
     position_code : bool, default True
-        Whether a step's place in its chunk is added to it, see :func:`neuromem.hcam.position_code.position_code`.
+        Whether a step's place in its chunk is added to it, see ``neuromem.hcam.position_code``.
     detach_memory : bool, default True
         Whether what is stored is a constant, as in the paper.  Otherwise ``backward`` gives its gradients too.
     weight_norm : {"topk", "all"}, default "topk"

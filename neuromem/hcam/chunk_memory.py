@@ -318,7 +318,7 @@ class ChunkMemory(ChunkState):
         Returns
         -------
         Recall
-            As :func:`neuromem.hcam.reading.read_steps` documents it.
+            As ``neuromem.hcam.reading.read_steps`` documents it.
         """
         if n_chunks is None and attention is None:
             n_chunks = self.n_chunks

@@ -233,7 +233,7 @@ def average_incremental_accuracy(R: Any) -> Measure:
 
 
 def remembering(R: Any) -> Measure:
-    """1 - |min(B, 0)| (Diaz-Rodriguez et al. 2018), B their backward transfer: over all i > j, not the last i only.
+    """1 - abs(min(B, 0)) (Diaz-Rodriguez et al. 2018), B their backward transfer: over all i > j, not the last i only.
 
     Examples
     --------

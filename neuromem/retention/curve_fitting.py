@@ -274,7 +274,7 @@ def fit_curve(
     Raises
     ------
     InputError
-        For too few times, times the model is not defined at, and what :func:`curve_data` refuses.
+        For too few times, times the model is not defined at, and what ``curve_data`` refuses.
     UnknownKeyError
         For a model that does not exist.
 

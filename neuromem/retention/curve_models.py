@@ -58,9 +58,9 @@ class CurveModel:
     curve : callable
         (times, parameters) to R and its gradient.
     bounds : callable
-        From a :class:`Span` to a pair (low, high) for each parameter.
+        From a ``Span`` to a pair (low, high) for each parameter.
     starts : callable
-        From a :class:`Span` to points (S, k) where fits begin.
+        From a ``Span`` to points (S, k) where fits begin.
     log_scaled : tuple of bool
         Which parameters are fitted as their logarithm: rates and times.
     least_time : float

@@ -228,7 +228,7 @@ class HalfLifeRegression(Estimator):
     Notes
     -----
     p = 2^(-lag / h) with h = 2^(x . theta); minimised is the mean of (p - observed)^2 + half_life_weight (h - observed h)^2,
-    plus penalty |theta|^2, where the observed h is -lag / log2(observed share).
+    plus the penalty times the square of theta, where the observed h is -lag / log2(observed share).
 
     Examples
     --------
