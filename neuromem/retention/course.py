@@ -228,8 +228,8 @@ def retention_curve(
         "prior", before anything is written; "midpoint", half-way of a stream.  ``lag_items`` counts items since the list was
         complete, or the age.  ``measure``: "accuracy", "strict_accuracy" and "d_prime" of recognition; those asked for of recall;
         "survival", items right at every checkpoint so far; "permastore", items still exact at the last one;
-        ``stationarity_p_`` and more, the chance of a difference between the ends of a stream as large as found.  ``arrays`` has the
-        outcome of every item at every checkpoint, (seeds, items, checkpoints), 2 right, 1 tied, 0 wrong.
+        ``stationarity_p_`` and more, the chance of a difference between the ends of a stream as large as found.  ``arrays`` has
+        the outcome of every item at every checkpoint, (seeds, items, checkpoints), 2 right, 1 tied, 0 wrong.
 
     Raises
     ------

@@ -52,7 +52,7 @@ class NetworkTrace:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What followed a prompt, from :meth:`NetworkMemory.complete_sequence`.
+    """What followed a prompt, from ``complete_sequence``.
 
     Parameters
     ----------
