@@ -179,7 +179,7 @@ def savings_probe(
     -------
     ProbeResult
         ``measure``: "learning_cost" L; and at each interval (``lag_items``) ``retained_`` and a measure at the test before
-        it, "relearning_cost" R, "control_cost" L_c, "savings" Q = (L - R) / L, and "savings_control" Q_c = (L_c - R) / L_c.  R counts
+        it, "relearning_cost" R, "control_cost" L_c, "savings" Q = (L - R) / L, "savings_control" Q_c = (L_c - R) / L_c.  R counts
         exposures beyond the test: R = 0 and Q = 1 where the list still meets the criterion.  The control is a fresh list, learned
         by a copy of the memory as it is at that moment: with age a memory may learn better or worse.
 
