@@ -140,6 +140,19 @@ def summary_topk(q_hat, summaries, lane, visible, masked_score, out_index, out_s
                 found = insert_best(score, m, out_index[n], out_score[n], found)
 
 
+@jit(fastmath=SUMS)
+def best_stretch(query, summaries):
+    """The largest product of the query with a chunk's summaries (S, D), and which it is, the first among equals."""
+    best, which = query.dtype.type(-np.inf), 0
+    for s in range(summaries.shape[0]):
+        score = query.dtype.type(0)
+        for d in range(query.shape[0]):
+            score += query[d] * summaries[s, d]
+        if score > best:
+            best, which = score, s
+    return best, which
+
+
 @jit(parallel=True, fastmath=SUMS)
 def stretch_topk(q_hat, summaries, lane, visible, masked_score, out_index, out_stretch, out_score):
     """As :func:`summary_topk` for chunks of several summaries, each as good as the best of its own.
@@ -152,47 +165,25 @@ def stretch_topk(q_hat, summaries, lane, visible, masked_score, out_index, out_s
     out_stretch : int32 (N, k)
         Which of a kept chunk's summaries was the best, the first among equals; 0 for one that is masked, -1 without a chunk.
     """
-    n_queries, width = q_hat.shape
-    _, n_chunks, n_summaries, _ = summaries.shape
-    zero = q_hat.dtype.type(0)
+    n_queries, n_chunks = visible.shape
     least = q_hat.dtype.type(-np.inf)
     masked = q_hat.dtype.type(masked_score)
     for n in prange(n_queries):
-        query = q_hat[n]
         for i in range(out_index.shape[1]):
             out_index[n, i] = -1
+            out_stretch[n, i] = -1
             out_score[n, i] = least
         found = 0
         for m in range(n_chunks):
             best = masked
             if visible[n, m] != 0:
-                best = least
-                for s in range(n_summaries):
-                    row = summaries[lane[n], m, s]
-                    score = zero
-                    for d in range(width):
-                        score += query[d] * row[d]
-                    if score > best:
-                        best = score
+                best, _ = best_stretch(q_hat[n], summaries[lane[n], m])
             if best > least:
                 found = insert_best(best, m, out_index[n], out_score[n], found)
-        for i in range(out_index.shape[1]):
-            out_stretch[n, i] = -1
-            m = out_index[n, i]
-            if m < 0:
-                continue
+        for i in range(found):
             out_stretch[n, i] = 0
-            if visible[n, m] == 0:
-                continue
-            best = least
-            for s in range(n_summaries):
-                row = summaries[lane[n], m, s]
-                score = zero
-                for d in range(width):
-                    score += query[d] * row[d]
-                if score > best:
-                    best = score
-                    out_stretch[n, i] = s
+            if visible[n, out_index[n, i]] != 0:
+                _, out_stretch[n, i] = best_stretch(q_hat[n], summaries[lane[n], out_index[n, i]])
 
 
 @jit(parallel=True, fastmath=SUMS)
