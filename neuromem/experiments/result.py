@@ -135,10 +135,10 @@ def student_interval(values: Sequence[float]) -> tuple[float, float]:
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
     """95 % interval of a proportion."""
-    z2 = WILSON_Z**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = WILSON_Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return centre - half, centre + half
+    from neuromem.retention import wilson_interval as of_counts
+
+    low, high = of_counts(share * n, n)
+    return float(low), float(high)
 
 
 def short(value: Any) -> str:
