@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuromem import ProbeResult
+from neuromem import ProbeResult, SparseyNetwork, SparseySequenceMemory
 from neuromem.experiments import retention, retention_memories, retention_orhan
 from neuromem.experiments.registry import EXPERIMENTS
 from neuromem.experiments.result import write_json
 from neuromem.experiments.retention_memories import MEMORIES, N_BYTES, N_FEATURES
-from neuromem.retention import PARTS
+from neuromem.retention import PARTS, SparseBits, recognition_probe
 from neuromem.sweep import run_tasks
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +32,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(module, "MEMORIES", {name: MEMORIES[name] for name in SOME})
 
 
+@pytest.mark.filterwarnings("ignore::neuromem.errors.SaturationWarning")
 @pytest.mark.parametrize("name", MEMORIES)
 def test_memories_keep_to_their_bytes_and_take_their_items(name):
     contender = MEMORIES[name]
@@ -43,6 +44,25 @@ def test_memories_keep_to_their_bytes_and_take_their_items(name):
     other.write(source.get(source.ids("target", 2000)))
     items = source.get(source.ids("target", 5, 1995))
     assert np.array_equal(memory.familiarity(items), other.familiarity(items))
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_few_items_of_the_kind_that_a_memory_asks_for_are_recognised(name):
+    found = recognition_probe(MEMORIES[name].memory, MEMORIES[name].source(), n_study=20, foils="novel", seeds=1)
+    assert found.where(measure="accuracy", exposures=1).values()[0] > 0.8
+
+
+@pytest.mark.parametrize("cls", [SparseySequenceMemory, SparseyNetwork])
+def test_items_of_a_list_are_episodes_of_their_own(cls):
+    items = SparseBits(64, 5).get(np.arange(12))
+    together, apart, in_a_row = (cls(64, random_state=0) for _ in range(3))
+    retention_memories.each_an_episode(together).write(items)
+    for item in items:
+        apart.begin_episode()
+        apart.write(item[None])
+    in_a_row.write(items)
+    assert np.array_equal(together.weights_, apart.weights_)
+    assert not np.array_equal(together.weights_, in_a_row.weights_)
 
 
 def test_every_memory_of_the_library_takes_part():
@@ -65,7 +85,6 @@ def test_every_memory_of_the_library_takes_part():
         if isinstance(getattr(module, name), type)
     }
     memories = {c.__name__ for c in classes if all(callable(getattr(c, verb, None)) for verb in verbs)}
-    memories -= {"SparseySequenceMemory", "SparseyNetwork"}  # what they are given in a row is one sequence: not yet in the table
     assert memories - {"SparseyLayer", "Memory"} == {name.partition(",")[0] for name in MEMORIES}
 
 

@@ -20,12 +20,17 @@ from neuromem import (
     SparseyClassifier,
     SparseyLayer,
     SparseyMac,
+    SparseyNetwork,
+    SparseySequenceMemory,
     WillshawMemory,
     capabilities,
 )
 from neuromem.datasets import digits
 from neuromem.experiments.result import Result
+from neuromem.experiments.retention_memories import each_an_episode
 from neuromem.progress import progress_bar
+from neuromem.retention import AdaptedMemory
+from neuromem.sparsey import SparseyLevel
 from neuromem.sparsey.encode import ThermometerEncoder, binarize
 
 SIDE = 8
@@ -89,6 +94,17 @@ def named_by_codes(seed: int) -> SparseyClassifier:
     )
 
 
+def mac_of_sequences(seed: int) -> AdaptedMemory:
+    """The mac over the whole picture that also hears its previous code; digits in a row are no sequence."""
+    return each_an_episode(SparseySequenceMemory(2 * SIDE * SIDE, 24, 250, u_exponent=64.0, random_state=seed))
+
+
+def two_levels(seed: int) -> AdaptedMemory:
+    """The same mac under another one."""
+    levels = [SparseyLevel(24, 250, u_exponent=64.0), SparseyLevel(16, 24, persistence=2)]
+    return each_an_episode(SparseyNetwork(2 * SIDE * SIDE, levels, random_state=seed))
+
+
 def exact(seed: int) -> ExactStore:
     """Every picture, searched."""
     return ExactStore(SIDE * SIDE)
@@ -100,6 +116,8 @@ CONTENDERS = [
     Contender("exact storage", exact, exact),
     Contender("Sparsey, one mac", one_mac, form=paired),
     Contender("Sparsey, 9 macs", nine_macs, named_by_codes, form=paired),
+    Contender("Sparsey, sequence memory", mac_of_sequences, form=paired),
+    Contender("Sparsey, network", two_levels, form=paired),
     Contender("multitasking Hebbian", lambda seed: MultitaskingHebbian(SIDE * SIDE, random_state=seed), form=signed),
     Contender("Hopfield, dreaming", lambda seed: HopfieldNetwork(SIDE * SIDE), form=signed),
     Contender("dense associative", lambda seed: DenseAssociativeMemory(SIDE * SIDE), form=signed),

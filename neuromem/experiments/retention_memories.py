@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from neuromem import (
     BidirectionalAssociativeMemory,
     ChunkMemory,
@@ -15,16 +17,20 @@ from neuromem import (
     MultitaskingHebbian,
     SparseDistributedMemory,
     SparseyMac,
+    SparseyNetwork,
+    SparseySequenceMemory,
     WillshawMemory,
 )
 from neuromem.retention import (
     ActivationMemory,
+    AdaptedMemory,
     ContextualDelta,
     FIFOBuffer,
     ItemSource,
     LinearAssociator,
     ReservoirBuffer,
     TwoStore,
+    adapt,
     source_for,
 )
 
@@ -43,6 +49,21 @@ def chunks(n_bytes: int, spec: ItemSpec, seed: int) -> ChunkMemory:
     return made.set_params(include_open=True)
 
 
+def each_an_episode(memory: SparseyNetwork | SparseySequenceMemory) -> AdaptedMemory:
+    """A memory of sequences that takes every item by itself: probes write lists of items that have nothing to do with another."""
+    return adapt(memory, write=write_apart)
+
+
+def write_apart(memory: SparseyNetwork | SparseySequenceMemory, items: np.ndarray) -> np.ndarray:
+    """Store items in episodes of one frame."""
+    return memory.write(items, lengths=np.ones(len(items), np.int64))
+
+
+def apart(cls: Any) -> Callable[[int, ItemSpec, int], Any]:
+    """A memory of sequences of the class's own way to fit a number of bytes, given items that are episodes of their own."""
+    return lambda n_bytes, spec, seed: each_an_episode(cls.for_budget(n_bytes, spec, random_state=seed))
+
+
 @dataclass(frozen=True)
 class Contender:
     """One memory.
@@ -52,28 +73,27 @@ class Contender:
     kind : {"binary", "sign", "real"}
         Of the items asked for; their density is what the memory says it takes.
     make : callable (n_bytes, item_spec, seed)
-    density : float, optional
-        Other items than the memory asks for.
     """
 
     kind: str
     make: Callable[[int, ItemSpec, int], Any]
-    density: float | None = None
 
     def memory(self, seed: int, n_features: int = N_FEATURES, n_bytes: int = N_BYTES) -> Any:
         """A fresh memory."""
-        return self.make(n_bytes, ItemSpec(n_features, self.kind, self.density), seed)  # type: ignore[arg-type]
+        return self.make(n_bytes, ItemSpec(n_features, self.kind), seed)  # type: ignore[arg-type]
 
     def source(self, n_features: int = N_FEATURES, n_bytes: int = N_BYTES) -> ItemSource:
         """Random items for it."""
-        if self.density is not None:
-            return source_for(ItemSpec(n_features, self.kind, self.density))  # type: ignore[arg-type]
         return source_for(self.memory(0, n_features, n_bytes).item_spec)
 
 
 # A later memory takes part by adding itself here.
 MEMORIES: dict[str, Contender] = {
     "SparseyMac": Contender("binary", budgeted(SparseyMac)),
+    "SparseySequenceMemory": Contender("binary", apart(SparseySequenceMemory)),
+    # as it is: what comes in a row is one sequence, and every item is learned in the context of the one before
+    "SparseySequenceMemory, one long episode": Contender("binary", budgeted(SparseySequenceMemory)),
+    "SparseyNetwork": Contender("binary", apart(SparseyNetwork)),
     "MultitaskingHebbian": Contender("sign", budgeted(MultitaskingHebbian)),
     "HopfieldNetwork": Contender("sign", budgeted(HopfieldNetwork)),
     "DenseAssociativeMemory": Contender("sign", budgeted(DenseAssociativeMemory)),
@@ -81,8 +101,6 @@ MEMORIES: dict[str, Contender] = {
     "BidirectionalAssociativeMemory": Contender("sign", budgeted(BidirectionalAssociativeMemory)),
     "WillshawMemory": Contender("binary", budgeted(WillshawMemory)),
     "SparseDistributedMemory": Contender("binary", budgeted(SparseDistributedMemory)),
-    # it compares addresses by Hamming distance, which is made for bits half of which are on
-    "SparseDistributedMemory, dense bits": Contender("binary", budgeted(SparseDistributedMemory), 0.5),
     "ChunkMemory": Contender("real", chunks),
     "ExactStore": Contender("real", budgeted(ExactStore)),
     "FIFOBuffer": Contender("real", budgeted(FIFOBuffer)),

@@ -72,6 +72,7 @@ class AssociativeMemory(Estimator):
     """Base of the classic associative memories: a subclass says how items are learned and what cues settle to."""
 
     _KIND: ClassVar[Literal["binary", "sign", "ternary", "real"]] = "sign"
+    _DENSITY: ClassVar[float | None] = None  # share of ones that binary items should have
     _VALUES: ClassVar[Any] = np.int8
     _SCALARS: ClassVar[tuple[str, ...]] = ("n_features_in_", "n_written_", "entropy_")
     n_features: int | None
@@ -341,11 +342,11 @@ class AssociativeMemory(Estimator):
 
     @property
     def item_spec(self) -> ItemSpec:
-        """Width and kind of the items."""
+        """Width, kind and, where binary, density of the items."""
         width = self._width()
         if width is None:
             raise InputError("the width of items is not known before the first write; give n_features")
-        return ItemSpec(int(width), self._KIND, 0.1 if self._KIND == "binary" else None)
+        return ItemSpec(int(width), self._KIND, self._DENSITY)
 
     def _given_width(self, n_features: int | None) -> int:
         width = self._width() if n_features is None else n_features

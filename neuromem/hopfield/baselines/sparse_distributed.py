@@ -68,6 +68,7 @@ class SparseDistributedMemory(AssociativeMemory):
     """
 
     _KIND = "binary"
+    _DENSITY = 0.5  # addresses are random bits, and sparse items differ in so few of them that all wake the same locations
     _VALUES = np.uint8
     _STATE = {"locations_": (np.uint64, 2), "counters_": (np.int32, 2)}
     locations_: np.ndarray

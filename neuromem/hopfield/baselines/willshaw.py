@@ -64,6 +64,7 @@ class WillshawMemory(AssociativeMemory):
     """
 
     _KIND = "binary"
+    _DENSITY = 0.1
     _VALUES = np.uint8
     _STATE = {"links_": (np.uint64, 2)}
     _SCALARS = (*AssociativeMemory._SCALARS, "n_active_", "paired_")
