@@ -40,7 +40,8 @@ def masks_of(path: Path) -> dict[str, np.ndarray]:
 
     try:
         found: Any = loadmat(path, variable_names=["aligned_masks"])["aligned_masks"]
-        return {name: np.asarray(found[0, 0][name]) for name in found.dtype.names}
+        clips = found.reshape(1)[0]  # one structure, not several
+        return {name: np.asarray(clips[name]) for name in found.dtype.names}
     except Exception as error:  # a damaged file makes SciPy raise nearly anything
         raise ContentError(f"{path.name} has no aligned_masks: {type(error).__name__} {error}") from None
 
@@ -84,7 +85,7 @@ def arrays_of(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     clips = []
     for name, mask in masks.items():
         match = CLIP.match(name)
-        if match is None or mask.ndim != 3 or mask.dtype.kind not in "biuf" or not mask.any():
+        if match is None or mask.ndim != 3 or mask.dtype.kind not in "biuf" or not mask.any() or not np.isfinite(mask).all():
             raise ContentError(f"{name} of shape {mask.shape} is no clip of masks called person_action")
         person, action, take = match.groups()
         clips.append((action, person, f"e{int(take or 0) + 1:02d}", mask))

@@ -258,14 +258,19 @@ def test_published_omniglot_goes_through(server, script, tmp_path, read_data):
     assert module.main(["--base-url", server.url, "--out", str(tmp_path)]) == 0  # with the script's own digests
 
 
-def pack_masks(clips):
+def pack_masks(clips, dtype=np.uint8, compressed=False):
     """The authors' file: one stack of masks (rows, columns, frames) per clip, under the names they gave."""
     from scipy.io import savemat
 
-    stacks = {name: np.asarray(frames).transpose(1, 2, 0) for name, frames in clips.items()}
+    stacks = {name: np.asarray(frames).transpose(1, 2, 0).astype(dtype) for name, frames in clips.items()}
     out = io.BytesIO()
-    savemat(out, {"aligned_masks": stacks, "original_masks": np.zeros(3)})
+    savemat(out, {"aligned_masks": stacks, "original_masks": np.zeros(3)}, do_compression=compressed)
     return out.getvalue()
+
+
+def tiny_weizmann(module):
+    """The same clips, cut down to a few pixels."""
+    return {name: frames[:, 40:60, 30:45] for name, frames in small_weizmann(module).items()}
 
 
 def small_weizmann(module, rows=120, columns=95):
@@ -306,6 +311,66 @@ def test_weizmann_small(server, script, tmp_path, monkeypatch, own_copy):
         mine = found.frames[found.start[c] : found.start[c] + found.length[c]]
         np.testing.assert_array_equal(mine[:, 11:106, 10:81], frames[:, 15:110, 12:83])
         assert mine.sum() == frames.sum()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float64])
+def test_masks_of_every_class(script, tmp_path, dtype, compressed):
+    """MATLAB writes logical, whole or real masks, compressed since its version 7."""
+    module = script("weizmann")
+    clips = tiny_weizmann(module)
+    path = tmp_path / "mine.mat"
+    path.write_bytes(pack_masks(clips, dtype, compressed))
+    expected = module.arrays_of({name: frames.transpose(1, 2, 0) for name, frames in clips.items()})
+    found = module.arrays_of(module.masks_of(path))
+    assert sys.modules["fetch"].digest(found) == sys.modules["fetch"].digest(expected)
+
+
+def test_damaged_masks_are_refused_or_read(script, tmp_path):
+    """Bytes changed or cut off: a clear error or masks, nothing else."""
+    module = script("weizmann")
+    rng = np.random.default_rng(0)
+    clips = tiny_weizmann(module)
+    path = tmp_path / "mine.mat"
+    refused = 0
+    for compressed in (False, True):
+        packed = pack_masks(clips, compressed=compressed)
+        for trial in range(40):
+            damaged = bytearray(packed)
+            damaged[rng.integers(1200 if trial % 2 else len(damaged))] = rng.integers(256)
+            path.write_bytes(bytes(damaged[: rng.integers(len(damaged)) if trial % 8 == 0 else None]))
+            try:
+                assert module.arrays_of(module.masks_of(path))["frames"].shape[1:] == (112, 88)
+            except sys.modules["fetch"].ContentError:
+                refused += 1
+    assert 20 < refused < 80
+
+
+@pytest.mark.parametrize("odd", ["several structures", "cells", "a structure within", "text", "not a number", "one frame"])
+def test_odd_masks(script, tmp_path, odd):
+    from scipy.io import savemat
+
+    module = script("weizmann")
+    stacks = {name: frames.transpose(1, 2, 0) for name, frames in tiny_weizmann(module).items()}
+    masks = stacks
+    if odd == "several structures":
+        masks = np.empty((1, 2), [(name, object) for name in stacks])
+        masks[0] = tuple(stacks.values())
+    elif odd == "cells":
+        masks = np.empty((1, len(stacks)), object)
+        masks[0] = list(stacks.values())
+    elif odd == "a structure within":
+        stacks["ido_run"] = {"masks": stacks["ido_run"]}
+    elif odd == "text":
+        stacks["ido_run"] = "masks"
+    elif odd == "not a number":
+        stacks["ido_run"] = stacks["ido_run"] * np.nan
+    else:
+        stacks["ido_run"] = stacks["ido_run"][:, :, 0]
+    path = tmp_path / "mine.mat"
+    savemat(path, {"aligned_masks": masks})
+    with pytest.raises(sys.modules["fetch"].ContentError, match=r"mine\.mat|ido_run"):
+        module.arrays_of(module.masks_of(path))
 
 
 @pytest.mark.parametrize("fault", ["no file", "text", "no masks", "strange name", "somebody missing", "too wide", "no frames"])
