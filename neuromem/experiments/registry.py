@@ -38,7 +38,13 @@ EXPERIMENTS = {
         Experiment("sparsey-continual", "continual", "five two-class tasks in a row, no replay", "MNIST", "4", "none"),
         Experiment("sparsey-few", "few", "1 to 20 digits per class; one-shot Omniglot", "MNIST, Omniglot", "6", "none"),
         Experiment(
-            "sparsey-sequences", "sparsey_sequences", "sequences and levels: capacity, warp, words", "none", "1", "none read"
+            "sparsey-sequences",
+            "sparsey_sequences",
+            "sequences and levels: capacity, warp, words",
+            "none",
+            "2",
+            "none read",
+            seeds=5,
         ),
         Experiment("hopfield-amplitudes", "hopfield_amplitudes", "patterns at once at zero noise", "none", "0.1", "none read"),
         Experiment("hopfield-phase", "hopfield_phase", "phases over dilution and noise", "none", "0.2", "none read", seeds=1),

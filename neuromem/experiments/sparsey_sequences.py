@@ -1,6 +1,7 @@
 """Sequences in one mac and in networks: capacity, warped and noisy replays, disambiguation, sequences made of words."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,20 @@ def one_mac(n_modules: int = 24, units: int = 32, **settings: Any) -> Make:
 
 
 def two_levels(
-    upper: tuple[int, int, int], lower: tuple[int, int] = (16, 24), *, release: float | None = 0.6, **settings: Any
+    upper: tuple[int, int, int],
+    lower: tuple[int, int] = (16, 24),
+    *,
+    release: float | None = 0.6,
+    below: dict[str, float] | None = None,
+    above: dict[str, float] | None = None,
+    **settings: Any,
 ) -> Make:
-    """Makers of one mac (Q, K) under another (Q, K, persistence)."""
+    """Makers of one mac (Q, K) under another (Q, K, persistence); ``below`` and ``above`` are their exponents."""
     q, k, persistence = upper
 
     def make(seed: int) -> SparseyNetwork:
-        levels = [SparseyLevel(*lower), SparseyLevel(q, k, persistence=persistence, release=release)]
-        return SparseyNetwork(N_INPUTS, levels, random_state=seed, **settings)
+        over = SparseyLevel(q, k, persistence=persistence, release=release, **(above or {}))
+        return SparseyNetwork(N_INPUTS, [SparseyLevel(*lower, **(below or {})), over], random_state=seed, **settings)
 
     return make
 
@@ -125,8 +132,11 @@ def right_endings(make: Make, n_shared: int, seed: int, pairs: int = 8) -> float
     return float(np.mean(right))
 
 
-def words(make: Make, n_sequences: int, seed: int) -> tuple[float, float]:
-    """Sequences of four words out of ten, four frames each: pixels right after two words, codes recognised."""
+def words(make: Make, n_sequences: int, seed: int, *, common_start: bool = False) -> tuple[float, float]:
+    """Sequences of four words out of ten, four frames each: pixels right after two words, codes recognised.
+
+    With ``common_start`` one more frame, the same for all, goes before each sequence.
+    """
     rng = np.random.default_rng(seed)
     vocabulary = [random_sequence(rng, 4) for _ in range(10)]
     memory = make(seed)
@@ -135,17 +145,31 @@ def words(make: Make, n_sequences: int, seed: int) -> tuple[float, float]:
         text = tuple(int(w) for w in rng.integers(0, 10, 4))
         if text not in texts:
             texts.append(text)
-    sequences = [np.concatenate([vocabulary[w] for w in text]) for text in texts]
+    start = random_sequence(np.random.default_rng((seed, 1)), int(common_start))
+    sequences = [np.concatenate([start, *(vocabulary[w] for w in text)]) for text in texts]
     codes = store(memory, sequences)
+    given = len(start) + 8
     pixels, known = [], []
     for text, frames, code in zip(texts, sequences, codes, strict=True):
         if sum(other[:2] == text[:2] for other in texts) > 1:
             continue  # two words do not tell which sequence is meant
-        for found, frame in zip(memory.complete_sequence(frames[:8], 8).frames, frames[8:], strict=True):
+        for found, frame in zip(memory.complete_sequence(frames[:given], 8).frames, frames[given:], strict=True):
             best = np.argsort(-found, kind="stable")[: int(frame.sum())]
             pixels.append(frame[best].mean())
         known.append(same(memory.trace(frames).codes[0], code[0]))
     return float(np.mean(pixels)), float(np.mean(known))
+
+
+def n_weights(make: Make) -> int:
+    """Binary weights that may be set, as the tables count them: none from a module to itself."""
+    from neuromem.sparsey.kernels import mac_signals as column
+
+    memory = make(0)
+    memory.present(np.zeros((1, N_INPUTS), np.uint8), False)
+    macs = memory.tables_.macs
+    cells = macs[:, column.MODULES] * macs[:, column.UNITS]
+    rows = macs[:, column.N_UP] + macs[:, column.N_DOWN]
+    return int((rows * cells + macs[:, column.N_ACROSS] * (cells - macs[:, column.UNITS])).sum())
 
 
 def without_first_h(**settings: Any) -> Make:
@@ -159,9 +183,72 @@ def without_first_h(**settings: Any) -> Make:
     return make
 
 
+RULES: dict[str, dict[str, Any]] = {
+    "no back-off": {"backoff": "none"},
+    "absolute .9": {"backoff": "absolute"},
+    "absolute .8/.6/.5": {"backoff": "absolute", "backoff_thresholds": (0.8, 0.6, 0.5)},
+    "relative .7": {"backoff_ratio": 0.7},
+    "relative .8": {"backoff_ratio": 0.8},
+}
+SIZES = {"9x16": (9, 16), "24x16": (24, 16), "24x32": (24, 32), "50x32": (50, 32), "24x128": (24, 128)}
+LARGEST = {"9x16": 400, "24x16": 400, "24x32": 800, "50x32": 800, "24x128": 1600}  # frames; beyond it all is lost
+
+
+def capacity_nets(quick: bool) -> list[tuple[str, Make, int]]:
+    """(name, maker, frames): nets of equal weights, then single macs from small to large, read by all signals there are."""
+    equal = {
+        "one level 24x32": one_mac(),
+        "two levels 16x24 + 16x24, persistence 4": two_levels((16, 24, 4)),
+        "two levels 24x24 + 8x24, persistence 2": two_levels((8, 24, 2), (24, 24)),
+    }
+    rows = [(name, make, n) for n in ((100, 400) if quick else (100, 200, 400, 600)) for name, make in equal.items()]
+    if quick:
+        return rows
+    rows += [
+        ("one mac 9x16, exponents 1 and 1", one_mac(9, 16, u_exponent=1.0, h_exponent=1.0, backoff="none"), n)
+        for n in (100, 200, 400)
+    ]
+    return rows + [
+        (f"one mac {name}, exponents 4 and 2", one_mac(*size, backoff="none"), n)
+        for name, size in SIZES.items()
+        for n in (100, 200, 400, 800, 1600)
+        if n <= LARGEST[name]
+    ]
+
+
+def word_nets(quick: bool) -> list[tuple[str, Make, bool]]:
+    """(name, maker, whether a frame that is the same for all goes first)."""
+    two = "two levels 20x28 + 10x28, persistence 4, H and D of the first"
+    size: dict[str, Any] = {"upper": (10, 28, 4), "lower": (20, 28)}
+    faint, weak, plain = ({"h_exponent": x, "d_exponent": x} for x in (0.05, 0.1, 1.0))
+    late = {"u_exponent": 2.0, "h_exponent": 4.0}
+    found = one_mac(8, 98, h_exponent=1.0, expansivity_scale=1000.0, backoff="none")
+    rows = [
+        ("one level 24x32, h_exponent 2", one_mac(), False),
+        ("one level 24x32, h_exponent .5", one_mac(h_exponent=0.5), False),
+        ("one level 24x32, h_exponent .1", one_mac(h_exponent=0.1), False),
+        (
+            f"{two} .05, U and H of the second 2 and 4",
+            two_levels(**size, below=faint, above=late),
+            False,
+        ),
+        (f"{two} .1, of the second 4 and 2", two_levels(**size, below=weak), False),
+        (f"{two} 1, of the second 4 and 2", two_levels(**size, below=plain), False),
+        ("one level 24x32, h_exponent .5, no back-off", one_mac(h_exponent=0.5, backoff="none"), False),
+        ("one level 8x98, h_exponent 1, no back-off, expansivity_scale 1000", found, False),
+        ("common first frame, one level 24x32, h_exponent 2", one_mac(), True),
+        ("common first frame, one level 24x32, h_exponent .5", one_mac(h_exponent=0.5), True),
+        ("common first frame, one level 24x32, h_exponent 1, no back-off", one_mac(h_exponent=1.0, backoff="none"), True),
+        (f"common first frame, {two} .1, of the second 4 and 2", two_levels(**size, below=weak), True),
+        ("common first frame, one level 8x98, h_exponent 1, no back-off, expansivity_scale 1000", found, True),
+    ]
+    return [rows[0], rows[1], rows[-1]] if quick else rows
+
+
 def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     """All tables; pictures are left to the examples."""
-    result = Result("sparsey-sequences", 0, {"inputs": N_INPUTS, "active": [LOW, HIGH]})
+    settings = {"inputs": N_INPUTS, "active": [LOW, HIGH]}
+    result = Result("sparsey-sequences", 0, settings)
     jobs: list[tuple[str, Callable[[], None]]] = []
 
     def capacity_row(name: str, make: Make, n_frames: int) -> None:
@@ -179,38 +266,24 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
         found = [right_endings(make, n_shared, seed) for seed in range(seeds)]
         result.add(f"{name}, {n_shared} frames shared", "right endings", found, 16)
 
-    def words_row(name: str, make: Make, n_sequences: int) -> None:
-        found = np.array([words(make, n_sequences, seed) for seed in range(seeds)])
-        result.add(f"{name}, {n_sequences} sequences of words", "pixels right after two words", list(found[:, 0]))
-        result.add(f"{name}, {n_sequences} sequences of words", "winners recognised", list(found[:, 1]))
+    def words_row(name: str, make: Make, common_start: bool, n_sequences: int) -> None:
+        found = np.array([words(make, n_sequences, seed, common_start=common_start) for seed in range(seeds)])
+        condition = f"{name}, {n_sequences} sequences"
+        result.add(condition, "pixels right after two words", list(found[:, 0]), presentations=1)
+        result.add(condition, "winners of words recognised", list(found[:, 1]), presentations=1)
 
-    equal = {
-        "one level 24x32": one_mac(),
-        "two levels 16x24 + 16x24, persistence 4": two_levels((16, 24, 4)),
-        "two levels 24x24 + 8x24, persistence 2": two_levels((8, 24, 2), (24, 24)),
-    }
-    for n_frames in (100, 400) if quick else (100, 200, 400, 600):
-        for name, make in equal.items():
-            jobs.append(("capacity", lambda name=name, make=make, n=n_frames: capacity_row(name, make, n)))  # type: ignore[misc]
-    rules: dict[str, dict[str, Any]] = {
-        "no back-off": {"backoff": "none"},
-        "absolute .9": {"backoff": "absolute"},
-        "absolute .8/.6/.5": {"backoff": "absolute", "backoff_thresholds": (0.8, 0.6, 0.5)},
-        "relative .7": {"backoff_ratio": 0.7},
-        "relative .8": {"backoff_ratio": 0.8},
-    }
-    for rule, settings in rules.items():
+    for name, make, n_frames in capacity_nets(quick):
+        jobs.append(("capacity", partial(capacity_row, name, make, n_frames)))
+    for rule, how in RULES.items():
         nets = {
-            f"one level, {rule}": one_mac(**settings),
-            f"two levels, persistence 4, no release, {rule}": two_levels((16, 24, 4), release=None, **settings),
-            f"two levels, persistence 4, release .6, {rule}": two_levels((16, 24, 4), **settings),
+            f"one level, {rule}": one_mac(**how),
+            f"two levels, persistence 4, no release, {rule}": two_levels((16, 24, 4), release=None, **how),
+            f"two levels, persistence 4, release .6, {rule}": two_levels((16, 24, 4), **how),
         }
         for name, make in nets.items():
             for kind in WARPS[:2] if quick else WARPS:
                 for n_moved in (2,) if quick else (0, 2, 4):
-                    jobs.append(
-                        ("warp", lambda a=name, b=make, c=kind, d=n_moved: replay_row(a, b, c, d))  # type: ignore[misc]
-                    )
+                    jobs.append(("warp", partial(replay_row, name, make, kind, n_moved)))
     contexts = {
         "H, one level": one_mac(),
         "H and D, two levels": two_levels((16, 24, 2)),
@@ -219,15 +292,12 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     }
     for name, make in contexts.items():
         for n_shared in (2,) if quick else (1, 2, 4, 8, 12):
-            jobs.append(("endings", lambda a=name, b=make, c=n_shared: ending_row(a, b, c)))  # type: ignore[misc]
-    vocabularies = {
-        "one level, h_exponent 2": one_mac(),
-        "one level, h_exponent .5": one_mac(h_exponent=0.5),
-        "one level, h_exponent .1": one_mac(h_exponent=0.1),
-    }
-    for name, make in vocabularies.items():
+            jobs.append(("endings", partial(ending_row, name, make, n_shared)))
+    settings["weights"] = {}
+    for name, make, common_start in word_nets(quick):
+        settings["weights"][name] = n_weights(make)
         for n_sequences in (10,) if quick else (10, 20, 40):
-            jobs.append(("words", lambda a=name, b=make, c=n_sequences: words_row(a, b, c)))  # type: ignore[misc]
+            jobs.append(("words", partial(words_row, name, make, common_start, n_sequences)))
     with progress_bar(len(jobs), progress, "sequences") as advance:
         for part, job in jobs:
             with result.timed(part):
