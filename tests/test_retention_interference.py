@@ -132,6 +132,21 @@ def test_places_and_slopes_of_a_memory_that_keeps_both_ends():
     assert ends.values("ci_lo") == pytest.approx(-0.3) and ends.values("ci_hi") == pytest.approx(-0.3)  # all lists alike
 
 
+def test_lists_have_memories_of_their_own():
+    """A callable makes one for every list; one that is lucky or not by its seed then differs from list to list."""
+    seeds = []
+
+    def make(seed):
+        seeds.append(seed)
+        return KeySet() if seed % 2 else Constant()
+
+    result = serial_position_probe(make, BITS, n_study=4, n_lists=12, probes="recall", measures="exact", seeds=range(2))
+    assert len(seeds) == len(set(seeds)) == 24
+    for seed, made in enumerate(np.reshape(seeds, (2, 12))):
+        found = values(result, "exact", condition="position", seed=seed)
+        assert found == [(made % 2).mean()] * 4 and 0 < found[0] < 1
+
+
 def test_slopes_have_the_error_of_a_straight_line():
     linregress = pytest.importorskip("scipy.stats").linregress
     outcomes = np.random.default_rng(0).random((1, 7))

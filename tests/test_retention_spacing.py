@@ -11,6 +11,7 @@ from neuromem.experiments.registry import EXPERIMENTS
 from neuromem.experiments.retention_spacing import GAPS, INTERVALS, SYSTEMS, LabelledSigns, chances, fsrs
 from neuromem.retention import (
     ActivationMemory,
+    ClassifierMemory,
     ContextualDelta,
     FIFOBuffer,
     LinearAssociator,
@@ -320,6 +321,19 @@ def test_wrong_memories_and_arguments():
         spacing_surface(ProbeResult([{"probe": "recall"}]))
     labelled = spacing_probe(LinearAssociator(16, n_classes=4), Templates(16, 4, 0.5), probe="labels", **few)
     assert (labelled.where(measure="label_accuracy").values("chance") == 0.25).all()
+
+
+def test_labels_are_written_where_the_memory_must_have_them():
+    """A classifier that counts every item of its class: it cannot tell gaps apart, and refuses items without labels."""
+    naive_bayes = pytest.importorskip("sklearn.naive_bayes")
+    memory = ClassifierMemory(naive_bayes.BernoulliNB(), range(4))
+    few = {"gaps": (1, 3), "retention_intervals": (2,), "n_targets": 8, "seeds": 1, "draws": 5, "batch_size": 4}
+    with pytest.raises(InputError, match="labelled items"):
+        spacing_probe(memory, Templates(16, 4, 0.1), **few)
+    result = spacing_probe(memory, Templates(16, 4, 0.1), with_targets=True, **few)
+    assert result.config["with_targets"] and (result.where(measure="accuracy").values() > 0.5).all()
+    with pytest.raises(InputError, match="no classes"):
+        spacing_probe(memory, RandomBits(16), with_targets=True, **few)
 
 
 def test_experiment(tmp_path):

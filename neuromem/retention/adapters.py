@@ -306,6 +306,11 @@ def fresh(memory: Any, seed: int) -> Any:
     return copy_of(memory)
 
 
+def seed_within(seed: int, number: int) -> int:
+    """A seed for one of several memories of a seed: other numbers for other memories and seeds."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
 def feed(digest: Any, value: Any, seen: set[int]) -> None:
     """Put all that a value holds into a digest, in a fixed order."""
     if isinstance(value, (str, bytes, int, float, complex, bool)) or value is None:

@@ -13,6 +13,7 @@ from neuromem.protocols import ItemSpec, Recall
 from neuromem.random import RandomState, key_for, seed_sequence_of
 
 BLOCK = 64  # items that are put into the weights at once; the same ones however they came, so that batches make no difference
+ROWS = 16  # of a block in one product
 PIECE = 64 * BLOCK  # items whose keys are held at a time
 CONTEXT_NOISE, FIRST_CONTEXT = 0, 1  # what numbers are drawn for
 NORMAL = 8.0  # nanoseconds for a normal number, roughly
@@ -472,7 +473,9 @@ class ContextualDelta(Associator):
         return np.concatenate([unit_rows(items) * (1 - self.context_share) ** 0.5, contexts], axis=1)
 
     def _folded(self, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-        system = np.eye(len(keys)) + self.learning_rate * np.tril(keys @ keys.T, -1)
+        # by few rows at a time: products so small stay on one thread, where one for all waits for a second core
+        products = np.concatenate([keys[start : start + ROWS] @ keys.T for start in range(0, len(keys), ROWS)])
+        system = np.eye(len(keys)) + self.learning_rate * np.tril(products, -1)
         errors = np.linalg.solve(system, values - keys @ self.weights_)
         found: np.ndarray = self.weights_ + self.learning_rate * (keys.T @ errors)
         return found

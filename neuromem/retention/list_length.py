@@ -8,7 +8,7 @@ import numpy as np
 from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.progress import Progress, progress_bar
-from neuromem.retention.adapters import copy_of, fresh, require, system_name, write_batches
+from neuromem.retention.adapters import fresh, require, seed_within, system_name, write_batches
 from neuromem.retention.course_modes import PROBES, Values, rows_of
 from neuromem.retention.foils import Foil
 from neuromem.retention.items import ItemSource
@@ -175,12 +175,14 @@ def serial_position_probe(
 ) -> ProbeResult:
     """Recognition and recall by place in the list: are the first and the last items kept better?
 
-    Every list is studied by a fresh copy of the memory.
+    Every list is studied by a memory of its own: a copy of the one given, or what a callable makes.
 
     Parameters
     ----------
     memory : object or callable
-        As in :func:`list_length_probe`; one that holds something already goes on from there with every list.
+        As in :func:`list_length_probe`; one that holds something already goes on from there with every list, and one with
+        random parts draws the same for all of them.  A callable makes another memory for every list, so that lists are
+        independent also where a memory has random parts.
     source : ItemSource
         Each seed, and each list, has other items of it.
     n_study : int, default 20
@@ -231,13 +233,12 @@ def serial_position_probe(
     name = ""
     with progress_bar(len(seeds) * n_lists, progress, probe) as advance:
         for seed in seeds:
-            base = fresh(memory, seed)
-            require(base, plan.verbs, probe)
-            name = system_name(base)
             items = source.reseeded(seed)
             found: list[Values] = []
             for number in range(n_lists):
-                live = copy_of(base)
+                live = fresh(memory, seed_within(seed, number))
+                require(live, plan.verbs, probe)
+                name = system_name(live)
                 ids = items.ids("target", n_study, number * n_study)
                 for _ in range(passes):
                     write_batches(live, items, ids, plan.batch_size, plan.with_targets)

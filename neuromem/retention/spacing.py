@@ -10,7 +10,7 @@ from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.progress import Progress, progress_bar
 from neuromem.random import generator_for
-from neuromem.retention.adapters import Reader, described, fresh, require, system_name, write_batches
+from neuromem.retention.adapters import Reader, described, fresh, require, seed_within, system_name, write_batches
 from neuromem.retention.cues import CUE_KINDS, make_cues
 from neuromem.retention.foils import Foil, foil_of
 from neuromem.retention.items import ItemSource
@@ -153,6 +153,7 @@ def spacing_probe(
     n_targets: int = 50,
     lead: int = 0,
     batch_size: int = 1024,
+    with_targets: bool = False,
     draws: int = 2000,
     seeds: int | Iterable[int] = range(4),
     check_purity: bool | None = None,
@@ -178,7 +179,7 @@ def spacing_probe(
         Instead of gaps, exposures, schedule and ratio.
     probe : {"recognition", "recall", "labels"}, default "recognition"
         The target is chosen over a foil by familiarity; what ``cue_fraction`` leaves out of it is completed without an error; its
-        class is predicted (items are written with their classes then).
+        class is predicted (items are always written with their classes then).
     foil, cue_fraction, cue_kind, tolerance
         As in :func:`recognition_probe` and :func:`recall_probe`.
     n_targets : int, default 50
@@ -187,6 +188,8 @@ def spacing_probe(
         Fillers before anything else, beyond those that make the totals equal.
     batch_size : int, default 1024
         Most items in a write; the memory must learn a batch as one item after the other.
+    with_targets : bool, default False
+        Write classes as targets.
     draws : int, default 2000
         Of the bootstrap over targets.
     seeds : int or iterable of int, default range(4)
@@ -252,6 +255,7 @@ def spacing_probe(
     n_targets = validate.integer(n_targets, "n_targets", 2)
     lead, batch_size = validate.integer(lead, "lead", 0), validate.integer(batch_size, "batch_size", 1)
     draws, seeds = validate.integer(draws, "draws", 1), seeds_of(seeds)
+    with_targets = bool(with_targets) or probe == "labels"
     n_before = lead + max(one.span - one.exposures + 1 for one in compared)
     outcomes = np.empty((len(seeds), n_targets, len(compared), len(intervals)))
     system, chances = "", np.empty((len(seeds), n_targets))
@@ -264,16 +268,15 @@ def spacing_probe(
                 ask, chances[row, column] = question.prepared(items, targets[column : column + 1], reference)
                 n_fillers = n_before + intervals[-1]
                 fillers = items.ids("filler", n_fillers, column * n_fillers)
-                own_seed = int(np.random.SeedSequence([seed, column]).generate_state(1)[0])
                 check = check_purity if check_purity is not None or column == 0 else False
                 for place, one in enumerate(compared):
-                    live = fresh(memory, own_seed)
+                    live = fresh(memory, seed_within(seed, column))
                     require(live, ("write", VERBS[probe]), name)
                     system = system_name(live)
-                    write_batches(live, items, stream_of(one, int(target), fillers, n_before), batch_size, probe == "labels")
+                    write_batches(live, items, stream_of(one, int(target), fillers, n_before), batch_size, with_targets)
                     start = n_before
                     for when, interval in enumerate(intervals):
-                        write_batches(live, items, fillers[start : n_before + interval], batch_size, probe == "labels")
+                        write_batches(live, items, fillers[start : n_before + interval], batch_size, with_targets)
                         start = n_before + interval
                         with Reader(live, check, name) as reader:
                             outcomes[row, column, place, when] = ask(reader)
@@ -309,6 +312,7 @@ def spacing_probe(
         "n_targets": n_targets,
         "lead": lead,
         "batch_size": batch_size,
+        "with_targets": with_targets,
         "draws": draws,
         "seeds": seeds,
     }

@@ -20,7 +20,6 @@ from neuromem.retention.recognition import recognition_probe
 from neuromem.retention.relearning import savings_probe
 from neuromem.retention.results import ProbeResult
 from neuromem.retention.spacing import spacing_probe
-from neuromem.retention.summary import pooled
 
 VARIANTS = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 N_CLASSES = 40  # of exemplars, for a memory that does not learn labels
@@ -273,25 +272,17 @@ def of_lengths(task: Task) -> ProbeResult:
 
 
 def by_position(task: Task) -> ProbeResult:
-    """Places in a list; every list has a memory of its own, so that random memories do not draw the same for all of them."""
-    rows: list[dict[str, Any]] = []
-    n_lists = task.size.n_lists
-    config: dict[str, Any] = {}
-    for seed in task.seeds:
-        found = serial_position_probe(
-            task.memory,
-            task.source,
-            n_study=task.size.n_places,
-            n_lists=1,
-            probes=task.probes,
-            foils="novel",
-            measures=MEASURES,
-            with_targets=task.with_targets,
-            seeds=range(seed * n_lists, (seed + 1) * n_lists),
-        )
-        config = found.config
-        rows += [{name: value for name, value in row.items() if name != "seeds"} | {"seed": seed} for row in pooled(found)]
-    return ProbeResult(rows, config | {"n_lists": n_lists, "seeds": list(task.seeds)})
+    """Places in a list."""
+    return serial_position_probe(
+        task.memory,
+        task.source,
+        n_study=task.size.n_places,
+        n_lists=task.size.n_lists,
+        probes=task.probes,
+        foils="novel",
+        measures=MEASURES,
+        **task.shared,
+    )
 
 
 def spaced(task: Task) -> ProbeResult:
@@ -303,7 +294,7 @@ def spaced(task: Task) -> ProbeResult:
         retention_intervals=task.size.delays,
         probe=task.probes[0],
         n_targets=task.size.n_spaced,
-        seeds=task.seeds,
+        **task.shared,
     )
 
 
