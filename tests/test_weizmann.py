@@ -1,12 +1,16 @@
 """The Weizmann actions: the reader, what the folds may see, and both experiments in small forms."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from neuromem import datasets
 from neuromem.errors import FormatError, MissingDataError
-from neuromem.experiments import weizmann, weizmann_folds, weizmann_replay
-from neuromem.experiments.weizmann_folds import MIRRORED, Design, fit_fold
+from neuromem.experiments import weizmann_folds, weizmann_levels, weizmann_nested, weizmann_replay, weizmann_scores
+from neuromem.experiments.result import Result
+from neuromem.experiments.weizmann_folds import MIRRORED, Design, cut_of, fit_fold
+from neuromem.experiments.weizmann_levels import Levels
 from neuromem.sparsey import ActiveRows
 
 ACTIONS = ["bend", "jack", "walk"]
@@ -123,7 +127,7 @@ def test_no_frame_of_the_held_out_person_is_learned(clips, order, mirror):
 
 
 def test_the_items_presented_are_those_named(clips):
-    items = weizmann_folds.film("clip", True, ("edges", "changes")).to_dense()
+    items = weizmann_folds.film("clip", ("edges", "changes")).to_dense()
     n = len(clips.frames)
     frames = np.array([5, MIRRORED + 5, 100])
     found = weizmann_folds.chosen(ActiveRows.from_dense(items), weizmann_folds.positions(frames, n)).to_dense()
@@ -148,7 +152,7 @@ def test_small_actions_are_told_and_permuted_labels_are_not(clips):
         for person in people:
             fold = fit_fold((person,), 0, Design(units=32, permuted=permuted))
             folds.append({"tested": fold.tested, **fold.scores})
-        named, y = weizmann.decisions(weizmann.whole(folds, clips)["all counts plain"], clips)
+        named, y = weizmann_scores.decisions(weizmann_scores.whole(folds, clips)["all counts plain"], clips)
         right[permuted] = (named == y).mean()
     assert right[False] == 1 and right[True] < 0.7
     again = fit_fold(("dee",), 0, Design(units=32))
@@ -171,7 +175,26 @@ def test_sub_clips_by_hand(clips):
             part = scores[clips.clip_of_frame == c]
             stretches = [part[i : i + window].sum(axis=0) for i in range(max(1, 15 - window))]
             shares.append(np.mean([s.argmax() == y[c] for s in stretches]))
-        assert weizmann.sub_clip_accuracy(scores, clips, window) == pytest.approx(np.mean(shares))
+        assert weizmann_scores.sub_clip_accuracy(scores, clips, window) == pytest.approx(np.mean(shares))
+
+
+def test_counts_taken_on_a_second_presentation(clips):
+    design = Design(grids=("14/6",), units=8, mirror=False, readouts=("counts", "delta", "delta twice", "second look"))
+    cut, fold = cut_of(("bob",), 0, design), fit_fold(("bob",), 0, design)
+    layer = fold.layers[0]
+    codes, read = (layer.present(items, False).codes.reshape(len(items), -1) for items in (cut.shown, cut.cues["plain"]))
+    expected = np.zeros((len(read), 3))
+    for module in range(codes.shape[1]):
+        counts = np.zeros((8, 3))
+        for cell, label in zip(codes[:, module], cut.classes, strict=True):
+            if cell != layer.silent_:
+                counts[cell, label] += 1
+        odds = np.log((counts + 0.1) / (counts.sum(axis=0) + 0.8))
+        awake = read[:, module] != layer.silent_
+        expected[awake] += odds[read[awake, module]]
+    np.testing.assert_allclose(fold.scores["14/6 second look plain"], expected)
+    assert not np.allclose(fold.scores["14/6 counts plain"], expected)  # those come from codes before each write
+    assert not np.allclose(fold.scores["14/6 delta plain"], fold.scores["14/6 delta twice plain"])
 
 
 def test_two_held_out_people(published):
@@ -182,9 +205,97 @@ def test_two_held_out_people(published):
         for person in ("daria", "lena"):
             fold = fit_fold((person,), 0, Design(grids=("14/6",), normalised=normalised))
             folds.append({"tested": fold.tested, **fold.scores})
-        named, y = weizmann.decisions(weizmann.whole(folds, published)["14/6 counts plain"], published)
+        named, y = weizmann_scores.decisions(weizmann_scores.whole(folds, published)["14/6 counts plain"], published)
         right[normalised] = int((named == y).sum())
     assert len(y) == 23 and right["clip"] >= 22 and right["no"] <= right["clip"] - 4
+
+
+# ---------------------------------------------------------------- two levels
+
+
+def test_clips_are_episodes_of_the_network(clips):
+    cut = cut_of(("bob",), 0, Design())
+    lengths = weizmann_levels.episodes(cut.learned)
+    assert lengths.tolist() == [14] * 18  # nine clips and their mirror images
+    starts = cut.learned[np.cumsum(lengths) - lengths]
+    assert sorted((starts % MIRRORED).tolist()) == sorted(2 * clips.start[clips.person != "bob"].tolist())
+    assert weizmann_levels.episodes(cut.tested).tolist() == [14] * 3
+
+
+def test_upper_codes_last_as_long_as_they_should(clips):
+    cut = cut_of(("bob",), 0, weizmann_levels.BASE)
+    lengths = weizmann_levels.episodes(cut.learned)
+    for persistence in (1, 4):
+        network = weizmann_levels.network_of(Levels(persistence=persistence), 0)
+        trace = network.present(cut.shown, True, lengths=lengths)
+        assert trace.codes[0].shape[1:] == (25, 8) and trace.codes[1].shape[1:] == (16, 8)
+        assert trace.ages[1].max() == persistence
+        read = network.trace(cut.cues["plain"], weizmann_levels.episodes(cut.tested))
+        assert read.ages[1].max() == persistence and not (read.versions[1][:, :, 2] >= 0).any()  # nobody hears H
+    network = weizmann_levels.network_of(weizmann_levels.LEVELS["H on level 1"], 0)
+    assert (network.present(cut.shown, True, lengths=lengths).versions[0][:, :, 2] >= 0).any() and network.n_levels_ == 1
+
+
+def test_both_levels_tell_small_actions_apart(clips):
+    people = ["ann", "bob", "cas", "dee"]
+    tasks = [weizmann_levels.level_task(person, 0, Levels(persistence=4, release=0.5)) for person in people]
+    found = weizmann_scores.whole([weizmann_levels.level_fold(**task) for task in tasks], clips)
+    np.testing.assert_allclose(found["levels 1 and 2"], found["level 1"] + found["level 2"])
+    for scores in found.values():
+        named, y = weizmann_scores.decisions(scores, clips)
+        assert (named == y).mean() >= 11 / 12
+
+
+# ---------------------------------------------------------------- choices
+
+
+def test_people_left_out_together():
+    people = [f"person {i}" for i in range(9)]
+    threes, pairs = (weizmann_nested.groups_of(people, in_threes) for in_threes in (True, False))
+    assert len(threes) == 12 and {len(group) for group in threes} == {3} and len(pairs) == 36
+    together = sorted(pair for group in threes for pair in combinations(group, 2))
+    assert together == sorted(pairs) == sorted(combinations(people, 2))
+
+
+def test_nobody_has_a_say_in_their_own_settings():
+    rng = np.random.default_rng(0)
+    people, options = [f"person {i}" for i in range(9)], ["a", "b", "c"]
+    for in_threes in (False, True):
+        groups = weizmann_nested.groups_of(people, in_threes)
+        figures = {(option, group, judge): rng.random() for option in options for group in groups for judge in group}
+        chosen = weizmann_nested.chosen_for(people, groups, figures, options)
+        for person in people:
+            allowed = {key: f for key, f in figures.items() if person in key[1] and key[2] != person}
+            means = {option: np.mean([f for key, f in allowed.items() if key[0] == option]) for option in options}
+            assert chosen[person] == max(means, key=means.get)
+            changed = {key: allowed.get(key, rng.random()) for key in figures}
+            assert weizmann_nested.chosen_for([person], groups, changed, options)[person] == chosen[person]
+
+
+def test_the_better_design_is_chosen(clips):
+    designs = {
+        (words,): Design(grids=("14/6",), units=8, permuted=p) for words, p in (("labels permuted", True), ("labels", False))
+    }
+    kinds = {("clip alone",): "14/6 counts plain", ("clip and mirror image",): "14/6 counts both"}
+    choice = weizmann_nested.Choice("choice", designs, kinds, window=5, in_threes=False, n_seeds=2, maps=Design().maps)
+    result = Result("choice", 0, {})
+
+    def work(function, tasks):
+        assert all(len(task["out"]) == 2 for task in tasks) or all(len(task["out"]) == 1 for task in tasks)
+        return [function(**task) for task in tasks]
+
+    rival = np.zeros((len(clips.frames), 3))
+    rival[:, 0] = 1  # everything is called "bend"
+    weizmann_nested.nested(result, work, clips, choice, rival)
+    found = {(row.condition, row.metric): row for row in result.rows}
+    times = "of 4 people, for whom it was chosen"
+    assert found["choice: labels", times].value == 4 and found["choice: labels permuted", times].value == 0
+    assert sum(found[f"choice: {words}", times].value for (words,) in kinds) == 4
+    right = found["choice", "clips right"]
+    assert (right.value, right.n, right.seeds) == (12, 12, 2)
+    ahead = found["choice", "sub-clips of 10 frames, ahead of 1-nearest-neighbour"]
+    assert ahead.value == pytest.approx(found["choice", "sub-clips of 10 frames, accuracy"].value - 1 / 3)
+    assert (ahead.n, ahead.seeds) == (4, 2) and ahead.ci_low <= ahead.value <= ahead.ci_high
 
 
 # ---------------------------------------------------------------- replay

@@ -1,8 +1,9 @@
 """Ten actions of nine people: learn eight in one presentation, name what the ninth does, against 1-nearest-neighbour."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,35 @@ import numpy as np
 
 from neuromem.datasets import Weizmann
 from neuromem.experiments.result import Result
-from neuromem.experiments.weizmann_folds import NET, SMOOTHING, WINDOWS, Design, data, nearest_neighbour, run_fold
+from neuromem.experiments.weizmann_folds import (
+    MORE_READOUTS,
+    NET,
+    SMOOTHING,
+    WINDOWS,
+    Design,
+    data,
+    nearest_neighbour,
+    run_fold,
+)
+from neuromem.experiments.weizmann_levels import LEVELS, conditions_of, level_fold, level_task
+from neuromem.experiments.weizmann_nested import FRAME_CHOICES, READOUT_CHOICE, nested
+from neuromem.experiments.weizmann_scores import add_accuracies, add_differences, by_seed, name_of_window, tested_clips, whole
 from neuromem.experiments.workers import one_thread_each
-from neuromem.progress import Progress
 from neuromem.sweep import run_tasks
 
 BASE = "two grids, time order"
+ONE_GRID = "one grid 14/6"
 SELECTED = "selected after the fact: "
-DEVIATION_MAPS = ("edges", "changes", "deviations")
+SAME_MAPS, DEVIATION_MAPS = Design().maps, ("edges", "changes", "deviations")
 DESIGNS = {
-    BASE: Design(),
+    BASE: Design(readouts=MORE_READOUTS),
     "two grids, no mirror images": Design(mirror=False),
     "two grids, edges only": Design(maps=("edges",)),
     "two grids, causal normalisation": Design(normalised="causal"),
     "two grids, not normalised": Design(normalised="no"),
     "two grids, not normalised, no mirror images": Design(normalised="no", mirror=False),
     "control: labels of the training clips permuted": Design(permuted=True),
+    "two grids, K = 250": Design(units=250),
     "two grids, frames interleaved": Design(order="interleaved"),
     SELECTED + "K = 250, interleaved": Design(units=250, order="interleaved"),
     SELECTED + "K = 250, interleaved, deviation maps": Design(units=250, order="interleaved", maps=DEVIATION_MAPS),
@@ -33,21 +47,47 @@ DESIGNS = {
     "two grids, learned from 2 people": Design(n_teachers=2),
     "two grids, learned from 4 people": Design(n_teachers=4),
 }
+ONE_GRID_DESIGNS: dict[str, dict[str, Any]] = {
+    "Q = 4": {"modules": 4},
+    "Q = 16": {"modules": 16},
+    "K = 32": {"units": 32},
+    "K = 64": {"units": 64},
+    "K = 250": {"units": 250},
+    "no mirror images": {"mirror": False},
+    "edges only": {"maps": ("edges",)},
+    "causal normalisation": {"normalised": "causal"},
+    "not normalised": {"normalised": "no"},
+    "not normalised, no mirror images": {"normalised": "no", "mirror": False},
+    "learned from 1 person": {"n_teachers": 1},
+    "learned from 2 people": {"n_teachers": 2},
+    "learned from 4 people": {"n_teachers": 4},
+}
+DESIGNS |= {f"{ONE_GRID}, {name}": Design(grids=("14/6",), **changes) for name, changes in ONE_GRID_DESIGNS.items()}
 QUICK_DESIGNS = {
     BASE: Design(),
-    "one grid 14/6, not normalised": Design(grids=("14/6",), normalised="no"),
+    f"{ONE_GRID}, not normalised": Design(grids=("14/6",), normalised="no"),
     "control: labels of the training clips permuted": Design(grids=("14/6",), permuted=True),
 }
 OTHER_SEEDS = 3  # of every design but the first
+READOUT_NAMES = {
+    "counts": "",
+    "binary": ", published binary label field",
+    "delta": ", delta label field",
+    "delta twice": ", delta label field, codes gone through twice",
+    "second look": ", counts taken on a second presentation",
+}
+NEIGHBOUR = "1-nearest-neighbour, same bits"
 NEIGHBOURS = {
-    "1-nearest-neighbour, same bits": ("clip", True, ("edges", "changes")),
-    "1-nearest-neighbour, same bits, not normalised, no mirror images": ("no", False, ("edges", "changes")),
-    "1-nearest-neighbour, same bits and deviation maps": ("clip", True, DEVIATION_MAPS),
+    NEIGHBOUR: ("clip", True, SAME_MAPS),
+    f"{NEIGHBOUR}, not normalised, no mirror images": ("no", False, SAME_MAPS),
+    f"{NEIGHBOUR} and deviation maps": ("clip", True, DEVIATION_MAPS),
 }
 QUICK_PEOPLE = ("daria", "lena")
 SIDES = {"plain": "", "both": ", clip and mirror image"}
-# Nested choice: K and side for each person by the other eight alone, on one grid.
-CHOICES, CHOICE_GRID, CHOICE_SEED, INNER_SEED = (64, 128, 250), "14/6", 7, 11
+TASKS_FOLDER = "weizmann-tasks"  # finished tasks of a run that was interrupted; gone when it is done
+
+Tasks = list[dict[str, Any]]
+Work = Callable[[Callable[..., Mapping[str, Any]], Tasks], list[dict[str, np.ndarray]]]
 
 
 def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
@@ -55,35 +95,67 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     clips = data()
     people = list(QUICK_PEOPLE) if quick else sorted(set(clips.person.tolist()))
     settings: dict[str, Any] = {"net": NET, "smoothing": SMOOTHING, "people": people, "seeds": seeds}
-    settings |= {"base": asdict(Design()), "presentations of a clip": 1}
-    result = Result("weizmann", 0, settings)
-    designs = QUICK_DESIGNS if quick else DESIGNS
-    with one_thread_each() as pool:
-        with result.timed("start of the workers"):  # they compile or load kernels, which no figure should include
-            first = Design(grids=("14/6",), normalised="no")
-            run_tasks(run_fold, [fold_task([person], 0, first) for person in people[:2]], pool)
-        for name, design in designs.items():
-            per_seed = []
-            for seed in range(seeds if name == BASE else min(seeds, OTHER_SEEDS)):
-                seconds = f"{name}: first seed, {len(people)} folds, encoder included" if seed == 0 else f"{name}: other seeds"
-                with result.timed(seconds):
-                    tasks = [fold_task([person], seed, design) for person in people]
-                    per_seed.append(whole(run_tasks(run_fold, tasks, pool, progress=progress), clips))
-            add_design(result, name, design, per_seed, clips)
-            if name == BASE:
-                add_details(result, [scores["all counts plain"] for scores in per_seed], clips)
-                keep = confusion([scores["all counts plain"] for scores in per_seed], clips)
+    settings |= {"base": asdict(Design()), "networks": {name: asdict(levels) for name, levels in LEVELS.items()}}
+    result = Result("weizmann", 0, settings | {"presentations of a clip": 1})
+    folder = None if quick or out is None else out / TASKS_FOLDER
+    with nullcontext() if quick else one_thread_each() as pool:  # two people are done sooner than a worker starts
+
+        def work(function: Callable[..., Mapping[str, Any]], tasks: Tasks) -> list[dict[str, np.ndarray]]:
+            return run_tasks(function, tasks, pool, folder, progress)
+
+        with result.timed("start"):  # kernels are compiled or loaded, which no figure should include
+            first = [fold_task([person], 0, Design(grids=("14/6",), units=8, normalised="no")) for person in people[:2]]
+            run_tasks(run_fold, first, pool)
+        base = add_designs(result, QUICK_DESIGNS if quick else DESIGNS, seeds, people, clips, work)
+        rivals = {}
         for name, (normalised, mirror, maps) in list(NEIGHBOURS.items())[: 1 if quick else None]:
             rival = [{"out": [p], "normalised": normalised, "mirror": mirror, "maps": list(maps)} for p in people]
             with result.timed(f"{name}, {len(people)} folds"):
-                found = run_tasks(nearest_neighbour, rival, pool, progress=progress)
-            add_accuracies(result, name, [whole(found, clips)["votes"]], clips)
+                rivals[name] = whole(work(nearest_neighbour, rival), clips)["votes"]
+            add_accuracies(result, name, [rivals[name]], clips)
         if not quick:
-            with result.timed("nested choice"):
-                nested(result, pool, clips, progress)
+            for side, words in SIDES.items():
+                add_differences(result, BASE + words, [scores[f"all counts {side}"] for scores in base], rivals[NEIGHBOUR], clips)
+            add_levels(result, min(seeds, OTHER_SEEDS), people, clips, work)
+            for choice in (READOUT_CHOICE, *FRAME_CHOICES):
+                rival_name = NEIGHBOUR if choice.maps == SAME_MAPS else f"{NEIGHBOUR} and deviation maps"
+                with result.timed(choice.name):
+                    nested(result, work, clips, choice, rivals[rival_name])
     if out is not None:
-        draw(result, keep, clips, out)
+        draw(result, confusion([scores["all counts plain"] for scores in base], clips), clips, out)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def add_designs(
+    result: Result, designs: Mapping[str, Design], seeds: int, people: list[str], clips: Weizmann, work: Work
+) -> list[dict[str, np.ndarray]]:
+    """Rows of all designs; the base design's scores, one entry per seed."""
+    base = []
+    for name, design in designs.items():
+        n_seeds = seeds if name == BASE else min(seeds, OTHER_SEEDS)
+        tasks = [fold_task([person], seed, design) for seed in range(n_seeds) for person in people]
+        with result.timed(f"{name}: first seed, {len(people)} folds, encoder included"):
+            found = work(run_fold, tasks[: len(people)])
+        with result.timed(f"{name}: other seeds"):
+            found += work(run_fold, tasks[len(people) :])
+        per_seed = by_seed(found, n_seeds, clips)
+        add_design(result, name, design, per_seed, clips)
+        if name == BASE:
+            base = per_seed
+            add_details(result, [scores["all counts plain"] for scores in per_seed], clips)
+    return base
+
+
+def add_levels(result: Result, seeds: int, people: list[str], clips: Weizmann, work: Work) -> None:
+    """Rows of the networks with a second level or with H, always for clip and mirror image together."""
+    for name, levels in LEVELS.items():
+        tasks = [level_task(person, seed, levels) for seed in range(seeds) for person in people]
+        with result.timed(f"network: {name}, {seeds} seeds"):
+            per_seed = by_seed(work(level_fold, tasks), seeds, clips)
+        for kind, condition in conditions_of(name, levels).items():
+            add_accuracies(result, condition, [scores[kind] for scores in per_seed], clips, presentations=1)
 
 
 def fold_task(out: list[str], seed: int, design: Design) -> dict[str, Any]:
@@ -91,67 +163,21 @@ def fold_task(out: list[str], seed: int, design: Design) -> dict[str, Any]:
     return {"out": out, "seed": seed, "design": asdict(design)}
 
 
-def whole(folds: Sequence[Mapping[str, np.ndarray]], clips: Weizmann) -> dict[str, np.ndarray]:
-    """Scores of all tested frames in their places, NaN elsewhere; float64 (n_frames, n_classes) each."""
-    n_classes = len(np.unique(clips.action))
-    joined = {}
-    for name in folds[0]:
-        if name != "tested":
-            joined[name] = np.full((len(clips.frames), n_classes), np.nan)
-            for fold in folds:
-                joined[name][fold["tested"]] = fold[name]
-    return joined
-
-
-def tested_clips(scores: np.ndarray, clips: Weizmann) -> list[tuple[int, np.ndarray]]:
-    """Number and scores of every clip that was tested."""
-    parts = [(c, scores[clips.start[c] : clips.start[c] + clips.length[c]]) for c in range(len(clips.length))]
-    return [(c, part) for c, part in parts if not np.isnan(part[0, 0])]
-
-
-def sub_clip_accuracy(scores: np.ndarray, clips: Weizmann, window: int) -> float:
-    """Share of stretches of ``window`` frames, each decided by itself, that are named rightly: a mean over clips."""
-    y = np.unique(clips.action, return_inverse=True)[1]
-    shares = []
-    for c, part in tested_clips(scores, clips):
-        total = np.concatenate([np.zeros((1, part.shape[1])), np.cumsum(part, axis=0)])
-        sums = total[window:] - total[:-window] if len(part) >= window else total[-1:]
-        shares.append(float((sums.argmax(axis=1) == y[c]).mean()))
-    return float(np.mean(shares))
-
-
-def decisions(scores: np.ndarray, clips: Weizmann) -> tuple[np.ndarray, np.ndarray]:
-    """Class of every tested clip by the sum over its frames, and the right one; int64 (n,) each."""
-    y = np.unique(clips.action, return_inverse=True)[1]
-    parts = tested_clips(scores, clips)
-    return np.array([part.sum(axis=0).argmax() for _, part in parts]), y[[c for c, _ in parts]]
-
-
-def add_accuracies(result: Result, name: str, runs: list[np.ndarray], clips: Weizmann, **columns: Any) -> None:
-    """Rows of whole clips and of each length of sub-clips."""
-    right = [[int((named == y).sum()) for named, y in [decisions(scores, clips)]][0] for scores in runs]
-    n = len(tested_clips(runs[0], clips))
-    result.add(name, "clips right", right, n, **columns)
-    result.add(name, "clips, accuracy", [count / n for count in right], n, **columns)
-    for window in WINDOWS:
-        shares = [sub_clip_accuracy(scores, clips, window) for scores in runs]
-        result.add(name, f"sub-clips of {window} frame{'s' * (window > 1)}, accuracy", shares, n, **columns)
-
-
 def add_design(result: Result, name: str, design: Design, per_seed: list[dict[str, np.ndarray]], clips: Weizmann) -> None:
-    """Rows of one design, the clip alone and with its mirror image; of the base design also single grids and the binary field."""
+    """Rows of one design, the clip alone and with its mirror image; of the base design also single grids and readouts."""
     several = len(design.grids) > 1
     conditions = {("all" if several else design.grids[0], "counts"): name}
     if several and (name == BASE or "K = 250" in name):
-        conditions["all", "binary"] = f"{name}, published binary label field"
+        conditions["all", "binary"] = name + READOUT_NAMES["binary"]
     if name == BASE:
         short = name.replace("two grids, ", "")
         conditions |= {(grid, "counts"): f"one grid {grid}, {short}" for grid in design.grids}
-        conditions["14/6", "binary"] = f"one grid 14/6, {short}, published binary label field"
+        conditions |= {("14/6", readout): f"{ONE_GRID}, {short}{words}" for readout, words in READOUT_NAMES.items()}
     for (grid, readout), condition in conditions.items():
         for side, words in SIDES.items():
             if (key := f"{grid} {readout} {side}") in per_seed[0]:
-                add_accuracies(result, condition + words, [scores[key] for scores in per_seed], clips, presentations=1)
+                shown = 2 if readout == "second look" else 1
+                add_accuracies(result, condition + words, [scores[key] for scores in per_seed], clips, presentations=shown)
 
 
 def confusion(runs: list[np.ndarray], clips: Weizmann) -> np.ndarray:
@@ -198,54 +224,22 @@ def add_details(result: Result, runs: list[np.ndarray], clips: Weizmann) -> None
     result.add(BASE, "median margin of a clip, log-odds per frame", [float(np.median(margins))], len(margins))
 
 
-def nested(result: Result, pool: Any, clips: Weizmann, progress: Progress) -> None:
-    """K and side chosen for each person by ten-frame sub-clips of the other eight, who never see that person."""
-    people = sorted(set(clips.person.tolist()))
-    designs = {units: Design(grids=(CHOICE_GRID,), units=units) for units in CHOICES}
-    pairs = list(combinations(people, 2))
-    inner_tasks = [fold_task(list(pair), INNER_SEED, design) for design in designs.values() for pair in pairs]
-    outer_tasks = [fold_task([person], CHOICE_SEED, design) for design in designs.values() for person in people]
-    found = run_tasks(run_fold, [*inner_tasks, *outer_tasks], pool, progress=progress)
-    inner, outer = found[: len(inner_tasks)], found[len(inner_tasks) :]
-    options = [(units, side) for units in CHOICES for side in SIDES]
-    judged: dict[tuple[str, int, str], list[float]] = {}
-    for (units, pair), fold in zip([(u, p) for u in CHOICES for p in pairs], inner, strict=True):
-        for side in SIDES:
-            scores = whole([fold], clips)[f"{CHOICE_GRID} counts {side}"]
-            for person, judge in (pair, pair[::-1]):
-                others = scores.copy()
-                others[clips.person[clips.clip_of_frame] != judge] = np.nan
-                judged.setdefault((person, units, side), []).append(sub_clip_accuracy(others, clips, 10))
-    of = {key: fold for key, fold in zip([(u, p) for u in CHOICES for p in people], outer, strict=True)}
-    chosen = {}
-    for person in people:
-        means = [float(np.mean(judged[person, units, side])) for units, side in options]
-        chosen[person] = options[means.index(max(means))]
-    folds = [
-        {"tested": of[chosen[p][0], p]["tested"], "s": of[chosen[p][0], p][f"{CHOICE_GRID} counts {chosen[p][1]}"]}
-        for p in people
-    ]
-    add_accuracies(result, f"nested choice of K and side, grid {CHOICE_GRID}", [whole(folds, clips)["s"]], clips, presentations=1)
-    for option in options:
-        times = sum(choice == option for choice in chosen.values())
-        result.add(f"nested choice: K = {option[0]}, {option[1]}", f"of {len(people)} people, for whom it was chosen", [times])
-
-
 def draw(result: Result, shares: np.ndarray, clips: Weizmann, out: Path) -> None:
     """Sub-clip accuracies of the main rows, and which frames are taken for which."""
     from neuromem.experiments.figures import finish, new_figure
 
-    shown = {BASE: "tab:blue", "two grids, not normalised": "tab:red", "one grid 14/6, not normalised": "tab:red"}
+    shown = {BASE: "tab:blue", "two grids, not normalised": "tab:red", f"{ONE_GRID}, not normalised": "tab:red"}
     shown |= {
         f"{BASE}, published binary label field": "tab:purple",
+        FRAME_CHOICES[0].name: "tab:cyan",
         SELECTED + "K = 250, interleaved, deviation maps": "tab:green",
-        "1-nearest-neighbour, same bits": "tab:orange",
+        NEIGHBOUR: "tab:orange",
     }
     figure, (left, right) = new_figure(12.0, 5.0, 2)
     values = {(row.condition, row.metric): row.value for row in result.rows}
     for name, colour in shown.items():
         if (name, "clips, accuracy") in values:
-            curve = [values[name, f"sub-clips of {w} frame{'s' * (w > 1)}, accuracy"] for w in WINDOWS]
+            curve = [values[name, name_of_window(w)] for w in WINDOWS]
             left.plot(range(5), [*curve, values[name, "clips, accuracy"]], "o-", color=colour, label=name)
     left.set_xticks(range(5), [*map(str, WINDOWS), "whole clip"])
     left.set(xlabel="frames seen", ylabel="share named rightly, held-out person", title="Weizmann, each clip shown once")

@@ -14,16 +14,11 @@ from neuromem.sparsey.encode import change_maps, deviation_maps, normalize_silho
 SIDE, EDGE_THRESHOLD = 40, 40.0
 EDGES, CHANGES, DEVIATIONS = 8, 6, 4  # maps of each kind
 GRIDS = {"14/6": (14, 6), "10/5": (10, 5), "20/10": (20, 10)}  # receptive field and stride
-UNITS, SMOOTHING = 128, 0.1
-NET: dict[str, Any] = {
-    "n_modules": 8,
-    "u_exponent": 8.0,
-    "freeze": "cell",
-    "saturation_limit": 0.08,
-    "activation_bounds": (3, None),
-}
+SMOOTHING = 0.1
+NET: dict[str, Any] = {"u_exponent": 8.0, "freeze": "cell", "activation_bounds": (3, None)}
 WINDOWS = (1, 5, 10, 20)  # frames of a sub-clip
 READOUTS = ("counts", "binary")
+MORE_READOUTS = (*READOUTS, "delta", "delta twice", "second look")
 MIRRORED = 1_000_000  # added to a frame's number to name its mirror image
 
 
@@ -32,13 +27,16 @@ class Design:
     """One row's settings; the defaults are the design that the others are compared with."""
 
     grids: tuple[str, ...] = ("14/6", "10/5")
-    units: int = UNITS
+    units: int = 128  # per module
+    modules: int = 8
+    saturation: float = 0.08  # share of its weights at which a cell stops learning
     order: str = "time"  # of the frames within a clip, or "interleaved" over all clips
     normalised: str = "clip"  # "clip", "causal" or "no"
     mirror: bool = True
     maps: tuple[str, ...] = ("edges", "changes")
     permuted: bool = False  # labels of the training clips, as a control
     n_teachers: int = 8  # people learned from
+    readouts: tuple[str, ...] = READOUTS
 
 
 @dataclass
@@ -78,14 +76,13 @@ def encoded(pictures: np.ndarray, length: np.ndarray, maps: tuple[str, ...]) -> 
     return np.concatenate(found, axis=1)
 
 
-@lru_cache(maxsize=2)
-def film(normalised: str, mirror: bool, maps: tuple[str, ...]) -> ActiveRows:
-    """Every frame of every clip as a binary item, then, with ``mirror``, every frame's mirror image."""
+@lru_cache(maxsize=5)
+def film(normalised: str, maps: tuple[str, ...]) -> ActiveRows:
+    """Every frame of every clip as a binary item, then every frame's mirror image."""
     clips = data()
     pictures = pictures_of(clips, normalised)
-    sides = [pictures, np.ascontiguousarray(pictures[:, :, ::-1])] if mirror else [pictures]
-    parts = [ActiveRows.from_dense(encoded(side, clips.length, maps)) for side in sides]
-    return joined(parts)
+    sides = (pictures, np.ascontiguousarray(pictures[:, :, ::-1]))
+    return joined([ActiveRows.from_dense(encoded(side, clips.length, maps)) for side in sides])
 
 
 def joined(parts: list[ActiveRows]) -> ActiveRows:
@@ -120,11 +117,11 @@ def positions(frames: np.ndarray, n_frames: int) -> np.ndarray:
     return np.where(frames >= MIRRORED, frames - MIRRORED + n_frames, frames)
 
 
-def layer_of(grid: str, units: int, n_maps: int, seed: int) -> SparseyLayer:
+def layer_of(grid: str, design: Design, seed: int) -> SparseyLayer:
     """A grid of macs over all maps, no weight shared between them."""
     size, stride = GRIDS[grid]
-    shape = ((SIDE, SIDE), n_maps, (size, size), (stride, stride))
-    return SparseyLayer(*shape, units_per_module=units, random_state=seed, **NET)
+    shape = ((SIDE, SIDE), n_maps_of(design.maps), (size, size), (stride, stride), design.modules, design.units)
+    return SparseyLayer(*shape, saturation_limit=design.saturation, random_state=seed, **NET)
 
 
 def n_maps_of(maps: tuple[str, ...]) -> int:
@@ -132,21 +129,31 @@ def n_maps_of(maps: tuple[str, ...]) -> int:
     return sum(n for name, n in (("edges", EDGES), ("changes", CHANGES), ("deviations", DEVIATIONS)) if name in maps)
 
 
-def fields_of(layer: SparseyLayer, codes: np.ndarray, classes: np.ndarray, n_classes: int) -> dict[str, LabelField]:
-    """Label fields of both readouts, learned from the same codes."""
-    shape = (layer.n_macs_ * layer.n_modules, layer.units_per_module, n_classes)
-    return {readout: LabelField(*shape, readout, SMOOTHING).learn(codes, classes) for readout in READOUTS}
+def field_of(codes: np.ndarray, units: int, classes: np.ndarray, n_classes: int, readout: str = "counts") -> LabelField:
+    """A label field, learned from codes (n, n_macs, n_modules) in their order."""
+    found = LabelField(codes.shape[1] * codes.shape[2], units, n_classes, readout.split()[0], SMOOTHING)
+    for _ in range(2 if readout == "delta twice" else 1):
+        found.learn(codes, classes)
+    return found
 
 
-def fit_fold(out: tuple[str, ...], seed: int, design: Design) -> Fold:
-    """Learn every clip of all people but those ``out`` once, then score the frames of those.
+@dataclass(frozen=True)
+class Cut:
+    """A fold's part in the clips: what is learned and what is tested."""
 
-    Scores are float64 (n_tested, n_classes) by "grid readout side": of each frame alone ("plain") and with its mirror image's
-    added ("both").
-    """
+    learned: np.ndarray  # frame numbers in the order of presentation, mirror images with MIRRORED added
+    classes: np.ndarray  # of the frames learned
+    tested: np.ndarray  # frame numbers
+    shown: ActiveRows  # items of the frames learned
+    cues: dict[str, ActiveRows]  # items of the frames tested, by side
+    n_classes: int
+
+
+def cut_of(out: tuple[str, ...], seed: int, design: Design) -> Cut:
+    """Everybody's clips but those of ``out`` in an order drawn from the seed, and those of ``out``."""
     clips = data()
     names, y = np.unique(clips.action, return_inverse=True)
-    items = film(design.normalised, design.mirror, design.maps)
+    items = film(design.normalised, design.maps)
     rng = np.random.default_rng([seed, *(int(p) for p in np.flatnonzero(np.isin(np.unique(clips.person), out)))])
     teachers = np.setdiff1d(np.unique(clips.person), out)
     teachers = rng.permutation(teachers)[: design.n_teachers] if design.n_teachers < len(teachers) else teachers
@@ -158,21 +165,34 @@ def fit_fold(out: tuple[str, ...], seed: int, design: Design) -> Fold:
     of_frame = clips.clip_of_frame
     tested = np.flatnonzero(np.isin(clips.person[of_frame], out))
     n = len(of_frame)
-    shown = chosen(items, positions(learned, n))
-    sides = {"plain": chosen(items, tested)}
+    cues = {"plain": chosen(items, tested)}
     if design.mirror:
-        sides["mirrored"] = chosen(items, tested + n)
-    fold = Fold(learned, tested, {})
+        cues["mirrored"] = chosen(items, tested + n)
+    classes = label_of_clip[of_frame[learned % MIRRORED]]
+    return Cut(learned, classes, tested, chosen(items, positions(learned, n)), cues, len(names))
+
+
+def fit_fold(out: tuple[str, ...], seed: int, design: Design) -> Fold:
+    """Learn every clip of all people but those ``out`` once, then score the frames of those.
+
+    Scores are float64 (n_tested, n_classes) by "grid readout side": of each frame alone ("plain") and with its mirror image's
+    added ("both").
+    """
+    cut = cut_of(out, seed, design)
+    fold = Fold(cut.learned, cut.tested, {})
     for grid in design.grids:
-        layer = layer_of(grid, design.units, n_maps_of(design.maps), seed)
-        codes = layer.present(shown, True, familiarity=False).codes  # the argmax before each write
-        fields = fields_of(layer, codes, label_of_clip[of_frame[learned % MIRRORED]], len(names))
-        for side, cues in sides.items():
-            read = layer.present(cues, False, familiarity=False).codes
-            for readout, label_field in fields.items():
-                fold.scores[f"{grid} {readout} {side}"] = label_field.scores(read)
+        layer = layer_of(grid, design, seed)
+        codes = layer.present(cut.shown, True, familiarity=False).codes  # the argmax before each write
+        read = {side: layer.present(cues, False, familiarity=False).codes for side, cues in cut.cues.items()}
+        for readout in design.readouts:
+            taught, rule = codes, readout
+            if readout == "second look":
+                taught, rule = layer.present(cut.shown, False, familiarity=False).codes, "counts"
+            label_field = field_of(taught, design.units, cut.classes, cut.n_classes, rule)
+            for side, found in read.items():
+                fold.scores[f"{grid} {readout} {side}"] = label_field.scores(found)
         fold.layers.append(layer)
-    for readout in READOUTS:
+    for readout in design.readouts:
         add_together(fold.scores, design.grids, readout)
     return fold
 
@@ -201,7 +221,7 @@ def nearest_neighbour(out: list[str], normalised: str, mirror: bool, maps: list[
 
     clips = data()
     names, y = np.unique(clips.action, return_inverse=True)
-    items = film(normalised, mirror, tuple(maps))
+    items = film(normalised, tuple(maps))
     of_frame = clips.clip_of_frame
     n = len(of_frame)
     is_out = np.isin(clips.person[of_frame], out)

@@ -3,7 +3,7 @@
 This is recall of what was learned, not generalisation.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,12 @@ from neuromem.experiments.weizmann_folds import (
     NET,
     READOUTS,
     SMOOTHING,
-    UNITS,
     Design,
     chosen,
     data,
     encoded,
-    fields_of,
+    field_of,
     layer_of,
-    n_maps_of,
     pictures_of,
     presentation_order,
 )
@@ -32,7 +30,8 @@ from neuromem.sparsey import ActiveRows, LabelField
 from neuromem.sparsey.encode import foreground, normalize_silhouettes
 from neuromem.sweep import run_tasks
 
-SIZE, MAPS, BLUR = (40, 40), ("edges", "changes"), 2.5
+DESIGN = Design(mirror=False)
+SIZE, MAPS, BLUR = (40, 40), DESIGN.maps, 2.5
 MEAN_OVER = 5  # frames; of 3 and 5 the better one on this damage, seed 0
 BITS: dict[str, tuple[str, float]] = {
     "none": ("drop", 0.0),
@@ -71,7 +70,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     tasks = [{"seed": s, "grids": ["14/6"] if quick else ["14/6", "20/10"], "damages": list(names)} for s in range(seeds)]
     if not quick:
         tasks += [{"seed": seed, "grids": ["14/6", "10/5"], "damages": [STEADY]} for seed in range(seeds)]
-    settings: dict[str, Any] = {"net": NET, "units": UNITS, "smoothing": SMOOTHING, "seeds": seeds, "mirror images": False}
+    settings: dict[str, Any] = {"net": NET, "design": asdict(DESIGN), "smoothing": SMOOTHING, "seeds": seeds}
     settings |= {"blur of damaged pictures": BLUR, "presentations of a clip": 1}
     result = Result("weizmann-replay", 0, settings)
     with result.timed("store and replay"), one_thread_each() as pool:
@@ -139,13 +138,14 @@ def store(items: ActiveRows, clips: Weizmann, grids: list[str], seed: int) -> St
     """Show every clip once: clips in random order, frames in time order."""
     names, y = np.unique(clips.action, return_inverse=True)
     rng = np.random.default_rng([seed, CLEAN_STREAM])
-    order = presentation_order(clips, np.arange(len(clips.length)), Design(mirror=False), rng)
+    order = presentation_order(clips, np.arange(len(clips.length)), DESIGN, rng)
     shown = chosen(items, order)
     found = Store({}, {}, {}, {})
     for grid in grids:
-        layer = layer_of(grid, UNITS, n_maps_of(MAPS), seed)
+        layer = layer_of(grid, DESIGN, seed)
         codes = layer.present(shown, True, written=True, familiarity=False)
-        found.fields[grid] = fields_of(layer, codes.codes, y[clips.clip_of_frame[order]], len(names))
+        classes = y[clips.clip_of_frame[order]]
+        found.fields[grid] = {r: field_of(codes.codes, DESIGN.units, classes, len(names), r) for r in READOUTS}
         found.layers[grid] = layer
         found.written[grid] = np.empty_like(codes.written_codes)
         found.written[grid][order] = codes.written_codes
