@@ -161,15 +161,16 @@ def words(make: Make, n_sequences: int, seed: int, *, common_start: bool = False
 
 
 def n_weights(make: Make) -> int:
-    """Binary weights that may be set, as the tables count them: none from a module to itself."""
-    from neuromem.sparsey.kernels import mac_signals as column
-
+    """Binary weights that may be set, one mac on each level: none from a module to itself."""
     memory = make(0)
-    memory.present(np.zeros((1, N_INPUTS), np.uint8), False)
-    macs = memory.tables_.macs
-    cells = macs[:, column.MODULES] * macs[:, column.UNITS]
-    rows = macs[:, column.N_UP] + macs[:, column.N_DOWN]
-    return int((rows * cells + macs[:, column.N_ACROSS] * (cells - macs[:, column.UNITS])).sum())
+    levels = memory.levels if isinstance(memory, SparseyNetwork) else None
+    sizes = [(x.n_modules, x.units_per_module) for x in levels or [memory]]
+    cells = [q * k for q, k in sizes]
+    total = 0
+    for j, (_, units) in enumerate(sizes):
+        below, above = cells[j - 1] if j else N_INPUTS, cells[j + 1] if j + 1 < len(cells) else 0
+        total += cells[j] * (below + cells[j] - units + above)
+    return total
 
 
 def without_first_h(**settings: Any) -> Make:
