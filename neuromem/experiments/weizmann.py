@@ -12,6 +12,7 @@ import numpy as np
 from neuromem.datasets import Weizmann
 from neuromem.experiments.result import Result
 from neuromem.experiments.weizmann_folds import (
+    DEVIATION_MAPS,
     MORE_READOUTS,
     NET,
     SMOOTHING,
@@ -30,7 +31,6 @@ from neuromem.sweep import run_tasks
 BASE = "two grids, time order"
 ONE_GRID = "one grid 14/6"
 SELECTED = "selected after the fact: "
-SAME_MAPS, DEVIATION_MAPS = Design().maps, ("edges", "changes", "deviations")
 DESIGNS = {
     BASE: Design(readouts=MORE_READOUTS),
     "two grids, no mirror images": Design(mirror=False),
@@ -78,8 +78,8 @@ READOUT_NAMES = {
 }
 NEIGHBOUR = "1-nearest-neighbour, same bits"
 NEIGHBOURS = {
-    NEIGHBOUR: ("clip", True, SAME_MAPS),
-    f"{NEIGHBOUR}, not normalised, no mirror images": ("no", False, SAME_MAPS),
+    NEIGHBOUR: ("clip", True, Design().maps),
+    f"{NEIGHBOUR}, not normalised, no mirror images": ("no", False, Design().maps),
     f"{NEIGHBOUR} and deviation maps": ("clip", True, DEVIATION_MAPS),
 }
 QUICK_PEOPLE = ("daria", "lena")
@@ -118,7 +118,7 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
                 add_differences(result, BASE + words, [scores[f"all counts {side}"] for scores in base], rivals[NEIGHBOUR], clips)
             add_levels(result, min(seeds, OTHER_SEEDS), people, clips, work)
             for choice in (READOUT_CHOICE, *FRAME_CHOICES):
-                rival_name = NEIGHBOUR if choice.maps == SAME_MAPS else f"{NEIGHBOUR} and deviation maps"
+                rival_name = NEIGHBOUR if choice.maps == Design().maps else f"{NEIGHBOUR} and deviation maps"
                 with result.timed(choice.name):
                     nested(result, work, clips, choice, rivals[rival_name])
     if out is not None:

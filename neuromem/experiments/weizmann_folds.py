@@ -20,6 +20,7 @@ WINDOWS = (1, 5, 10, 20)  # frames of a sub-clip
 READOUTS = ("counts", "binary")
 MORE_READOUTS = (*READOUTS, "delta", "delta twice", "second look")
 MIRRORED = 1_000_000  # added to a frame's number to name its mirror image
+DEVIATION_MAPS = ("edges", "changes", "deviations")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from neuromem.datasets import Weizmann
 from neuromem.experiments.result import Result
-from neuromem.experiments.weizmann_folds import Design, run_fold
+from neuromem.experiments.weizmann_folds import DEVIATION_MAPS, Design, run_fold
 from neuromem.experiments.weizmann_scores import add_accuracies, add_differences, by_seed, sub_clip_accuracy, whole
 
 OUTER_SEED, INNER_SEED = 7, 11
@@ -40,22 +40,24 @@ READOUT_CHOICE = Choice(
 )
 
 
-def frame_choice(name: str, maps: tuple[str, ...], saturations: Sequence[float]) -> Choice:
+def frame_choice(name: str, maps: tuple[str, ...], sizes: Sequence[tuple[int, int, float]]) -> Choice:
     """Size, freeze limit, grids and side of the net in time order, by single frames."""
     designs = {
         (f"K = {units}", f"Q = {modules}", f"freeze limit {saturation:g}"): Design(
             units=units, modules=modules, saturation=saturation, maps=maps, readouts=("counts",)
         )
-        for units, modules, saturation in product((128, 250), (8, 16), saturations)
+        for units, modules, saturation in sizes
     }
     grids = {"grid 14/6": "14/6", "grid 10/5": "10/5", "two grids": "all"}
     kinds = {(g, words): f"{grid} counts {side}" for g, grid in grids.items() for side, words in SIDES.items()}
     return Choice(name, designs, kinds, window=1, in_threes=True, n_seeds=3, maps=maps)
 
 
+SIZES = [*product((128, 250), (8, 16), (0.08, 0.12)), (500, 8, 0.08), (500, 16, 0.08)]
+FEWER_SIZES = [(128, 8, 0.08), (250, 8, 0.08), (250, 16, 0.08), (500, 16, 0.08)]
 FRAME_CHOICES = (
-    frame_choice("nested choice by single frames, time order", Design().maps, (0.08, 0.12)),
-    frame_choice("nested choice by single frames, time order, with deviation maps", ("edges", "changes", "deviations"), (0.08,)),
+    frame_choice("nested choice by single frames, time order", Design().maps, SIZES),
+    frame_choice("nested choice by single frames, time order, deviation maps", DEVIATION_MAPS, FEWER_SIZES),
 )
 
 
