@@ -30,16 +30,22 @@ class Associator:
 
 
 def by_hand(source):
-    """The stream and the same reads without the suite: no table, no checks, no foils but new ids."""
+    """The same writes and reads without the suite: no table, no checks, no foils but new ids."""
     memory = Associator()
+
+    def read(ids):
+        memory.familiarity(source.get(ids))
+        memory.familiarity(source.get(ids + (1 << 41)))
+
+    never_studied = np.arange(2000) + (1 << 42)
+    read(never_studied)
     for start in range(0, N_STREAM, BATCH):
         memory.write(source.get(np.arange(start, min(start + BATCH, N_STREAM))))
         for stop in (N_STREAM // 2, N_STREAM):
             if start < stop <= start + BATCH:
                 for age in (0, *AGES):
-                    ids = window_of(age, stop, 2000)
-                    memory.familiarity(source.get(ids))
-                    memory.familiarity(source.get(ids + (1 << 41)))
+                    read(window_of(age, stop, 2000))
+    read(never_studied)
     return memory
 
 

@@ -445,9 +445,14 @@ def empty_answers(error: Exception) -> bool:
     return isinstance(error, (NotFittedError, CapacityError))
 
 
+def items_made(batch_size: int) -> int:
+    """How many items are made at a time: whole batches, of which small ones share a block."""
+    return max(1, ROWS_READ // batch_size) * batch_size
+
+
 def write_batches(memory: Any, source: ItemSource, ids: np.ndarray, batch_size: int, with_targets: bool = False) -> int:
     """Write items in order, with their classes as targets where asked; returns in how many batches."""
-    n_made = max(1, ROWS_READ // batch_size) * batch_size  # items are made in larger blocks than small batches
+    n_made = items_made(batch_size)
     for start in range(0, len(ids), n_made):
         block = ids[start : start + n_made]
         items = source.get(block)

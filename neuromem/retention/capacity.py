@@ -101,7 +101,7 @@ class Loads:
             return False
         questions = Questions(self.source, ids[spread_out(load, self.plan.n_probe)], self.plan, PROBE)
         answer, values = questions.ask(live, columns)[0]
-        self.note(load, [row | {"probe": "capacity"} for row in rows_of(answer, values)], live)
+        self.note(load, [row | {"probe": "capacity"} for row in rows_of([(answer, values)])], live)
         return self.passed[load]
 
     def note(self, load: int, rows: list[dict[str, Any]], live: Any) -> None:

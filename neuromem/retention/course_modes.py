@@ -1,14 +1,14 @@
 """What happens in a retention run: who is studied, when it is probed, and what is made of the answers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from neuromem.errors import InputError
-from neuromem.retention.adapters import Reader, copy_of, empty_answers, write_batches
+from neuromem.retention.adapters import Reader, copy_of, empty_answers, items_made, write_batches
 from neuromem.retention.checkpoints import window_of
 from neuromem.retention.cues import make_cues
 from neuromem.retention.foils import Foil
@@ -89,16 +89,22 @@ class ProbeSet:
         return found
 
 
-def rows_of(columns: dict[str, Any], values: np.ndarray) -> list[dict[str, Any]]:
-    """Rows of a table from the values of items."""
-    if columns["probe"] == "recognition":
-        strict = float((values == 1).mean()) if len(values) else np.nan
-        choice = Choice(len(values), values, float(values.mean(dtype=np.float64)), strict)
-        return [columns | row for row in choice_rows(choice, 2)]
-    if columns["measure"] in SHARES:
-        return [columns | share(columns["measure"], float(values.sum(dtype=np.float64)), len(values), columns["chance"])]
-    mean, low, high = mean_interval(values)
-    return [columns | {"n": len(values), "value": mean, "ci_lo": low, "ci_hi": high}]
+def rows_of(found: Values) -> list[dict[str, Any]]:
+    """Rows of a table from the values of items, in order."""
+    chosen = [values for columns, values in found if columns["probe"] == "recognition"]
+    choices = [Choice(len(v), v, float(v.mean(dtype=np.float64)), float((v == 1).mean())) for v in chosen]
+    tables = iter(choice_rows(choices, 2) if choices else [])
+    rows: list[dict[str, Any]] = []
+    for columns, values in found:
+        if columns["probe"] == "recognition":
+            rows += [columns | row for row in next(tables)]
+        elif columns["measure"] in SHARES:
+            k = float(values.sum(dtype=np.float64))
+            rows.append(columns | share(columns["measure"], k, len(values), columns["chance"]))
+        else:
+            mean, low, high = mean_interval(values)
+            rows.append(columns | {"n": len(values), "value": mean, "ci_lo": low, "ci_hi": high})
+    return rows
 
 
 def key_of(columns: dict[str, Any], foils: Sequence[Foil]) -> str:
@@ -118,7 +124,8 @@ class Run:
         self.source, self.live, self.plan = source, live, plan
         self.common = {"system": system, "exposures": plan.exposures, "seed": seed}
         self.found: dict[str, Any] = {"rows": [], "arrays": {}, "position": 0, "updates": 0, "done": 0, "prior": False}
-        self.reference = source.get(source.ids("control", min(plan.n_probe, self.n_controls())))
+        # only a guess of what is recalled looks at it
+        self.reference = source.get(source.ids("control", self.n_controls() if "recall" in plan.probes else 0))
         self.prepare()
 
     def n_controls(self) -> int:
@@ -144,29 +151,34 @@ class Run:
     def advance(self, stop: int) -> int:
         """Write the stream up to a place; returns how many items that was."""
         start = self.found["position"]
-        ids = self.source.ids(self.role, stop - start, start)
-        self.found["updates"] += write_batches(self.live, self.source, ids, self.plan.batch_size, self.plan.with_targets)
+        size = self.plan.batch_size
+        for first in range(start, stop, items_made(size)):  # not all ids at once: a stream may be of any length
+            ids = self.source.ids(self.role, min(items_made(size), stop - first), first)
+            self.found["updates"] += write_batches(self.live, self.source, ids, size, self.plan.with_targets)
         self.found["position"] = stop
         return stop - start
 
+    def reader(self, memory: Any) -> Reader:
+        """Reads of a memory at one moment."""
+        return Reader(memory, self.plan.check_purity, "retention_curve")
+
     def asked(
-        self, memory: Any, probes: ProbeSet, condition: str, columns: dict[str, Any] | None = None, before_study: bool = False
+        self, reader: Reader, probes: ProbeSet, condition: str, columns: dict[str, Any] | None = None, before_study: bool = False
     ) -> Values:
         """Values of a set of items under a condition, with the columns that all of them share."""
         began = time.perf_counter()
-        with Reader(memory, self.plan.check_purity, "retention_curve") as reader:
-            values = probes.values(reader, before_study)
+        values = probes.values(reader, before_study)
         common = self.common | {"condition": condition, "seconds": time.perf_counter() - began} | (columns or {})
         return [(common | own, found) for own, found in values]
 
     def tabulate(self, values: Values) -> None:
         """Put values into the table."""
-        for columns, found in values:
-            self.found["rows"] += rows_of(columns, found)
+        self.found["rows"] += rows_of(values)
 
     def start(self) -> None:
         """The prior, and the study."""
-        self.tabulate(self.asked(self.live, self.control, "prior", {"exposures": 0}, before_study=True))
+        with self.reader(self.live) as reader:
+            self.tabulate(self.asked(reader, self.control, "prior", {"exposures": 0}, before_study=True))
         self.study()
         self.found["prior"] = True
 
@@ -213,13 +225,15 @@ class Longitudinal(Run):
     def probe(self, stop: int, written: int) -> None:
         """Targets, controls, and targets of a memory that had nothing to write."""
         lags = {"lag_items": stop, "lag_updates": self.found["updates"]}
-        studied = self.asked(self.live, self.targets, "studied", lags)
-        self.tabulate(studied)
-        self.tabulate(self.asked(self.live, self.control, "unstudied", lags))
+        with self.reader(self.live) as reader:
+            studied = self.asked(reader, self.targets, "studied", lags)
+            self.tabulate(studied)
+            self.tabulate(self.asked(reader, self.control, "unstudied", lags))
         if self.idle is not None:
             if written:
                 self.idle.idle(written)
-            self.tabulate(self.asked(self.idle, self.targets, "idle", lags))
+            with self.reader(self.idle) as reader:
+                self.tabulate(self.asked(reader, self.targets, "idle", lags))
         for columns, values in studied if self.keeps else ():
             if columns["probe"] == "recognition" or columns["measure"] in SHARES:
                 name = key_of(columns, self.plan.foils)
@@ -259,24 +273,25 @@ class CrossSectional(Run):
         half = self.plan.n_target // 2
         return [half, self.plan.n_target] if half else [self.plan.n_target]
 
-    def windows(self, stop: int, n_probe: int) -> list[tuple[int, ProbeSet]]:
+    def windows(self, stop: int, n_probe: int) -> Iterator[tuple[int, ProbeSet]]:
         """Ages that a stream of this length has, and the items of each."""
-        found = []
         for age in self.plan.checkpoints:
             if self.plan.items_at(age) < stop:
                 places = window_of(self.plan.items_at(age), stop, n_probe)
                 ids = self.source.ids(self.role, len(places), int(places[0]))
-                found.append((self.plan.items_at(age), ProbeSet(self.source, ids, self.plan, self.reference)))
-        return found
+                yield self.plan.items_at(age), ProbeSet(self.source, ids, self.plan, self.reference)
 
     def probe(self, stop: int, written: int) -> None:
         """Items of every age, and controls."""
         condition = "studied" if stop == self.plan.n_target else "midpoint"
-        for age, probes in self.windows(stop, self.plan.n_probe):
-            lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
-            self.tabulate(self.asked(self.live, probes, condition, lags))
-        if condition == "studied":
-            self.tabulate(self.asked(self.live, self.control, "unstudied"))
+        with self.reader(self.live) as reader:
+            found: Values = []
+            for age, probes in self.windows(stop, self.plan.n_probe):
+                lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
+                found += self.asked(reader, probes, condition, lags)
+            if condition == "studied":
+                found += self.asked(reader, self.control, "unstudied")
+        self.tabulate(found)  # all at once: a row by itself takes ten times as long
 
     def finish(self) -> None:
         """Whether the two ends of the stream tell the same curve: the chance of a difference as large if they do."""
@@ -316,10 +331,11 @@ class SteadyState(CrossSectional):
         """A few items of every age; what they give is kept until the end."""
         pools = self.found.setdefault("pools", [])
         found: Values = []
-        for age, probes in self.windows(stop, max(1, self.plan.n_probe // len(self.stops))):
-            lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
-            found += self.asked(self.live, probes, "studied", lags)
-        found += self.asked(self.live, self.control, "unstudied")
+        with self.reader(self.live) as reader:
+            for age, probes in self.windows(stop, max(1, self.plan.n_probe // len(self.stops))):
+                lags = {"lag_items": age, "lag_updates": age // self.plan.batch_size}
+                found += self.asked(reader, probes, "studied", lags)
+            found += self.asked(reader, self.control, "unstudied")
         index = {pool["key"]: pool for pool in pools}
         for columns, values in found:
             names = ("condition", "probe", "measure", "foil", "level", "lag_items")
@@ -333,8 +349,7 @@ class SteadyState(CrossSectional):
 
     def finish(self) -> None:
         """One row for each age, over all places."""
-        for pool in self.found.pop("pools"):
-            self.found["rows"] += rows_of(pool["columns"], pool["values"])
+        self.tabulate([(pool["columns"], pool["values"]) for pool in self.found.pop("pools")])
 
 
 MODES = {"longitudinal": Longitudinal, "cross_sectional": CrossSectional, "steady_state": SteadyState}

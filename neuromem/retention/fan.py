@@ -11,11 +11,11 @@ from neuromem.errors import InputError
 from neuromem.progress import Progress, progress_bar
 from neuromem.random import generator_for
 from neuromem.retention.adapters import Reader, fresh, require, system_name, write_batches
-from neuromem.retention.course_modes import PROBES
+from neuromem.retention.course_modes import PROBES, rows_of
 from neuromem.retention.foils import Foil
 from neuromem.retention.items import ItemSource
 from neuromem.retention.paired_items import PairedItems, paired_foil
-from neuromem.retention.questions import Questions, config_of, question_plan, tabulated
+from neuromem.retention.questions import Questions, config_of, question_plan
 from neuromem.retention.recall import decoded
 from neuromem.retention.recognition import ascending, seeds_of, share, spread_out
 from neuromem.retention.results import ProbeResult
@@ -127,7 +127,7 @@ def fan_probe(
                 columns = {"condition": "fan", "level": level, "exposures": passes, "seed": seed}
                 questions = Questions(pairs, ids[slots], plan, probe)
                 answers = questions.ask(live, columns)
-                rows += tabulated(answers)
+                rows += rows_of(answers)
                 if questions.asked_of.recall is not None:
                     with Reader(live, plan.check_purity, probe) as reader:
                         recalled = questions.asked_of.recall.recalled(reader)

@@ -11,11 +11,11 @@ from neuromem.errors import InputError
 from neuromem.progress import Progress, progress_bar
 from neuromem.random import generator_for
 from neuromem.retention.adapters import copy_of, fresh, require, system_name, write_batches
-from neuromem.retention.course_modes import PROBES, Plan, Values
+from neuromem.retention.course_modes import PROBES, Plan, Values, rows_of
 from neuromem.retention.foils import Foil
 from neuromem.retention.items import ItemSource
 from neuromem.retention.paired_items import PairedItems, paired_foil
-from neuromem.retention.questions import Questions, config_of, difference_rows, names_of, numbers_of, question_plan, tabulated
+from neuromem.retention.questions import Questions, config_of, difference_rows, names_of, numbers_of, question_plan
 from neuromem.retention.recognition import ascending, seeds_of, spread_out
 from neuromem.retention.results import ProbeResult
 
@@ -73,7 +73,7 @@ class PairedLists:
         self.study(studied, self.pairs, self.orders)
         columns = self.common | {"condition": "retroactive_control", "gap": 0, "lag_items": 0}
         control = self.questions.ask(studied, columns)
-        rows = tabulated(control)
+        rows = rows_of(control)
         for level in similarity:
             pairs = PairedItems(self.source, self.n_study, self.plan.cue["n_key"], similarity=level)
             live, written = copy_of(studied), 0
@@ -82,7 +82,7 @@ class PairedLists:
                 written = count
                 columns = self.common | {"condition": "retroactive", "level": level, "gap": count}
                 found = self.questions.ask(live, columns | {"lag_items": count * self.n_study})
-                rows += tabulated(found) + difference_rows(found, control, "loss")
+                rows += rows_of(found) + difference_rows(found, control, "loss")
         return rows
 
     def proactive(self, counts: list[int], similarity: list[float]) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ class PairedLists:
         self.study(alone, self.pairs, self.orders)
         columns = self.common | {"condition": "proactive_control", "gap": 0, "lag_items": 0}
         control = self.questions.ask(alone, columns)
-        rows = tabulated(control)
+        rows = rows_of(control)
         for level in similarity:
             pairs = PairedItems(self.source, self.n_study, self.plan.cue["n_key"], similarity=level)
             before, written = copy_of(self.memory), 0
@@ -102,7 +102,7 @@ class PairedLists:
                 self.study(live, self.pairs, self.orders)
                 columns = self.common | {"condition": "proactive", "level": level, "gap": count, "lag_items": 0}
                 found = self.questions.ask(live, columns)
-                rows += tabulated(found) + difference_rows(found, control, "loss")
+                rows += rows_of(found) + difference_rows(found, control, "loss")
         return rows
 
     def release(self, counts: list[int]) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ class PairedLists:
                 self.study(live, self.source, orders)
                 columns = self.common | {"condition": condition, "gap": count, "lag_items": 0}
                 answers.setdefault(condition, []).append(questions.ask(live, columns))
-        rows = [row for found in answers.values() for values in found for row in tabulated(values)]
+        rows = rows_of([value for found in answers.values() for values in found for value in values])
         for same, other in zip(answers["same_class"], answers["other_class"], strict=True):
             for row in difference_rows(same, other, "release"):
                 rows.append(row | {"condition": "release"})

@@ -12,7 +12,7 @@ from neuromem.retention.adapters import fresh, require, seed_within, system_name
 from neuromem.retention.course_modes import PROBES, Values, rows_of
 from neuromem.retention.foils import Foil
 from neuromem.retention.items import ItemSource
-from neuromem.retention.questions import Questions, config_of, list_lengths, names_of, question_plan, tabulated
+from neuromem.retention.questions import Questions, config_of, list_lengths, names_of, question_plan
 from neuromem.retention.recognition import seeds_of, spread_out
 from neuromem.retention.results import ProbeResult
 from neuromem.retention.statistics import half_width
@@ -122,7 +122,7 @@ def list_length_probe(
                     probed = places[kind][spread_out(len(places[kind]), plan.n_probe)]
                     columns = common | {"condition": f"{kind}_lag", "level": length}
                     columns |= {"lag_items": lag} if kind == "equal" else {}
-                    rows += tabulated(Questions(items, ids[probed], plan, probe).ask(live, columns))
+                    rows += rows_of(Questions(items, ids[probed], plan, probe).ask(live, columns))
                 advance(1)
     config = config_of(probe, memory, name, source, plan, seeds)
     return ProbeResult(rows, config | {"lengths": lengths, "lags": kinds, "lag": lag, "window": window})
@@ -258,9 +258,8 @@ def place_rows(found: list[Values], n_edge: int) -> list[dict[str, Any]]:
         chances = [other[number][0]["chance"] for other in found]
         columns = columns | {"chance": float(np.mean(chances)), "seconds": sum(o[number][0]["seconds"] for o in found)}
         n_study = outcomes.shape[1]
-        for place in range(n_study):
-            own = columns | {"level": place, "lag_items": n_study - 1 - place}
-            rows += rows_of(own, outcomes[:, place])
+        places = [columns | {"level": place, "lag_items": n_study - 1 - place} for place in range(n_study)]
+        rows += rows_of([(own, outcomes[:, place]) for place, own in enumerate(places)])
         measure = columns.get("measure", "accuracy")
         edges = {"primacy": (0, n_edge), "recency": (n_study - n_edge, n_study)}
         for edge, (start, stop) in edges.items():

@@ -10,7 +10,7 @@ from neuromem import validate
 from neuromem.errors import InputError
 from neuromem.retention.adapters import Reader, described, system_name
 from neuromem.retention.course import plan_for
-from neuromem.retention.course_modes import Plan, ProbeSet, Values, rows_of
+from neuromem.retention.course_modes import Plan, ProbeSet, Values
 from neuromem.retention.items import ItemSource
 from neuromem.retention.recognition import ascending
 from neuromem.retention.statistics import mean_interval
@@ -109,11 +109,6 @@ class Questions:
                 own["foil"] = same[0].label
             answers.append((common | own | {"level": None} | dict(columns), found))
         return answers
-
-
-def tabulated(values: Values) -> list[dict[str, Any]]:
-    """Rows of a table."""
-    return [row for columns, found in values for row in rows_of(columns, found)]
 
 
 def difference_rows(values: Values, others: Values, suffix: str) -> list[dict[str, Any]]:

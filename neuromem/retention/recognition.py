@@ -26,6 +26,8 @@ from neuromem.retention.statistics import (
 )
 
 N_PROBE = 10_000  # studied items that are probed unless asked otherwise
+SHARE = ("k", "value", "ci_lo", "ci_hi")
+SMALL_SET = 1024  # items with their foils that are read in one block; more need not be copied for that
 
 
 class RecognitionSet:
@@ -43,11 +45,13 @@ class RecognitionSet:
     def __init__(self, source: ItemSource, ids: np.ndarray, foils: list[Foil], n_alternatives: int = 2) -> None:
         self.foils, self.n, self.n_foils = foils, len(ids), n_alternatives - 1
         made = [foil.make(source, ids, alternative) for foil in foils for alternative in range(self.n_foils)]
-        self.block = np.concatenate([source.get(ids), *made])  # one block, so that small sets cost few calls
+        self.blocks = [source.get(ids), *made]
+        if self.n * len(self.blocks) <= SMALL_SET:  # in one block, so that small sets cost few calls
+            self.blocks = [np.concatenate(self.blocks)]
 
     def scores(self, reader: Reader) -> tuple[np.ndarray, list[np.ndarray]]:
         """Familiarity of the items (n,), and of each family's foils (n, n_alternatives - 1)."""
-        found = reader.familiarity(self.block).reshape(-1, self.n)
+        found = np.concatenate([reader.familiarity(block) for block in self.blocks]).reshape(-1, self.n)
         per_foil = [found[1 + i * self.n_foils : 1 + (i + 1) * self.n_foils].T for i in range(len(self.foils))]
         return found[0], per_foil
 
@@ -63,15 +67,23 @@ def share(measure: str, k: float, n: int, chance: float | None) -> dict[str, Any
     return {"measure": measure, "n": n, "k": k, "value": k / n, "ci_lo": float(low), "ci_hi": float(high), "chance": chance}
 
 
-def choice_rows(choice: Choice, n_alternatives: int) -> list[dict[str, Any]]:
-    """Rows of a forced choice: accuracy with ties shared, with ties wrong, and discriminability."""
-    n = choice.n
-    k = float(choice.outcomes.sum(dtype=np.float64))
-    rows = [share("accuracy", k, n, 1 / n_alternatives)]
-    rows.append(share("strict_accuracy", round(choice.strict_accuracy * n), n, 1 / n_alternatives))
+def choice_rows(choices: Sequence[Choice], n_alternatives: int) -> list[list[dict[str, Any]]]:
+    """Rows of each of several forced choices: accuracy with ties shared, with ties wrong, and discriminability."""
+    n = np.array([choice.n for choice in choices])
+    right = [choice.outcomes.sum(dtype=np.float64) for choice in choices]
+    strictly = [round(choice.strict_accuracy * choice.n) for choice in choices]
+    k = np.array([right, strictly], np.float64)
+    columns = np.stack([k, k / n, *wilson_interval(k, n)])  # (4, 2, choices)
     if n_alternatives == 2:
-        ends = [float(d_prime(rows[0][name], n)) for name in ("value", "ci_lo", "ci_hi")]
-        rows.append({"measure": "d_prime", "n": n, "value": ends[0], "ci_lo": ends[1], "ci_hi": ends[2], "chance": 0.0})
+        z = d_prime(columns[1:, 0], n)
+    rows: list[list[dict[str, Any]]] = []
+    for place, choice in enumerate(choices):
+        common = {"n": choice.n, "chance": 1 / n_alternatives}
+        shares = zip(("accuracy", "strict_accuracy"), columns[:, :, place].T.tolist(), strict=True)
+        rows.append([common | {"measure": name} | dict(zip(SHARE, values, strict=True)) for name, values in shares])
+        if n_alternatives == 2:
+            ends = dict(zip(SHARE[1:], z[:, place].tolist(), strict=True))
+            rows[-1].append({"measure": "d_prime", "n": choice.n, "chance": 0.0} | ends)
     return rows
 
 
@@ -225,9 +237,9 @@ def recognition_probe(
                 with Reader(live, check_purity, probe) as reader:
                     scores, per_foil = prepared.scores(reader)
                 seconds = time.perf_counter() - began
-                for i, foil in enumerate(families):
-                    choice = forced_choice(scores, per_foil[i])
-                    found = choice_rows(choice, n_alternatives)
+                choices = [forced_choice(scores, foil_scores) for foil_scores in per_foil]
+                tables = choice_rows(choices, n_alternatives)
+                for i, (foil, choice, found) in enumerate(zip(families, choices, tables, strict=True)):
                     found += [] if foil.paired else pooled_rows(scores, per_foil[i])
                     if n_passes:
                         gain, low, high = mean_interval(choice.outcomes.astype(float) - priors[i])

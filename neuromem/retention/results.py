@@ -86,11 +86,16 @@ class ProbeResult:
     Notes
     -----
     Columns: ``system``, ``probe``, ``condition`` (which of the probe's conditions: "studied", "unstudied", "idle" ...),
-    ``measure`` (what ``value`` is), ``foil`` and its ``level``, ``cue`` (its kind) and ``cue_fraction``, ``exposures``, ``gap``,
+    ``measure`` (what ``value`` is), ``foil``, ``level``, ``cue`` (its kind) and ``cue_fraction``, ``exposures``, ``gap``,
     ``lag_items`` and ``lag_updates`` (items and batches written since), ``seed``, ``n`` trials, ``k`` successes (ties count in
     part; NaN where the value is no share), ``value`` with its 95 % interval ``ci_lo`` ... ``ci_hi``, ``chance`` (what guessing
     gives) and ``seconds``.  A whole number that does not apply is -1, a text is empty, a real number is NaN; in files and
     :meth:`rows` these are empty.
+
+    ``level`` and ``gap`` are what a probe varies.  ``level``: the share of components in which a variant differs (recognition and
+    its course), items in the list (list length, capacity), the place in it from 0 (serial position; of a slope its first place),
+    the similarity of cues (interference), associates of a cue (fan); where it is none of the foil, ``foil`` has the share in its
+    name ("variant:1/32").  ``gap``: steps from one exposure to the next (spacing), or interfering lists (interference).
 
     ``seconds`` differs from run to run, so files leave it out unless asked, and two results are equal whatever it says.
 

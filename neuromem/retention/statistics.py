@@ -1,5 +1,6 @@
 """Statistics of forced choices, yes/no tests and counts, with intervals."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ def normal_share(x: Any) -> np.ndarray:
     return np.asarray(ndtr(np.asarray(x, np.float64)))
 
 
+@functools.cache  # the same few numbers for every row of a table
 def half_width(confidence: float) -> float:
     """Standard errors on either side of the middle of a two-sided interval: 1.96 for 0.95."""
     confidence = validate.number(confidence, "confidence", low=0.0, high=1.0, low_open=True, high_open=True)
@@ -182,9 +184,10 @@ def forced_choice(scores: Any, foil_scores: Any) -> Choice:
     foils = foils[:, None] if foils.ndim == 1 else foils
     if foils.ndim != 2 or len(foils) != len(scores):
         raise InputError(f"foil_scores have shape {foils.shape}, {len(scores)} rows were expected as scores have")
-    foils = scores_of(foils.ravel(), "foil_scores").reshape(foils.shape)
-    above = (foils > scores[:, None]).any(axis=1)
-    tied = (foils == scores[:, None]).sum(axis=1)
+    # one alternative after the other, which is how probes have them: sums over the first axis are quick
+    foils = scores_of(foils.T.ravel(), "foil_scores").reshape(foils.T.shape)
+    above = (foils > scores).any(axis=0)
+    tied = (foils == scores).sum(axis=0)
     outcomes = np.where(above, 0.0, 1.0 / (1 + tied)).astype(np.float32)
     strict = float((~above & (tied == 0)).mean()) if len(scores) else np.nan
     return Choice(len(scores), outcomes, float(outcomes.mean(dtype=np.float64)) if len(scores) else np.nan, strict)
