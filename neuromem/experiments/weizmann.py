@@ -68,7 +68,7 @@ QUICK_DESIGNS = {
     f"{ONE_GRID}, not normalised": Design(grids=("14/6",), normalised="no"),
     "control: labels of the training clips permuted": Design(grids=("14/6",), permuted=True),
 }
-OTHER_SEEDS = 3  # of every design but the first
+OTHER_SEEDS = 3  # of every design of two grids but the first, and of networks
 READOUT_NAMES = {
     "counts": "",
     "binary": ", published binary label field",
@@ -98,6 +98,8 @@ def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     settings |= {"base": asdict(Design()), "networks": {name: asdict(levels) for name, levels in LEVELS.items()}}
     result = Result("weizmann", 0, settings | {"presentations of a clip": 1})
     folder = None if quick or out is None else out / TASKS_FOLDER
+    if folder is not None and folder.exists():
+        result.settings["tasks kept from an interrupted run, not in the seconds"] = len(list(folder.glob("*.npz")))
     with nullcontext() if quick else one_thread_each() as pool:  # two people are done sooner than a worker starts
 
         def work(function: Callable[..., Mapping[str, Any]], tasks: Tasks) -> list[dict[str, np.ndarray]]:
@@ -134,7 +136,7 @@ def add_designs(
     """Rows of all designs; the base design's scores, one entry per seed."""
     base = []
     for name, design in designs.items():
-        n_seeds = seeds if name == BASE else min(seeds, OTHER_SEEDS)
+        n_seeds = seeds if name == BASE else min(seeds, OTHER_SEEDS if len(design.grids) > 1 else 1)
         tasks = [fold_task([person], seed, design) for seed in range(n_seeds) for person in people]
         with result.timed(f"{name}: first seed, {len(people)} folds, encoder included"):
             found = work(run_fold, tasks[: len(people)])
