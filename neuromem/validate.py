@@ -194,6 +194,19 @@ def integer(value: Any, name: str, low: int | None = None, high: int | None = No
     return whole
 
 
+def pair(value: Any, name: str) -> tuple[int, int]:
+    """Return rows and columns, integers of at least 1, as a tuple.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if np.ndim(value) != 1 or len(value) != 2:
+        raise InputError(f"{name} is {value!r}, (rows, columns) was expected")
+    return integer(value[0], name, 1), integer(value[1], name, 1)
+
+
 def number(
     value: Any,
     name: str,

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 def kernel_digest() -> str:
     """A digest over every file that holds kernels, and over those that kernels call into."""
     package = ROOT / "neuromem"
-    files = sorted([package / "jit.py", *package.glob("*/kernels.py"), *package.glob("*/kernels/*.py")])
+    files = sorted([*package.glob("jit*.py"), *package.glob("*/kernels.py"), *package.glob("*/kernels/*.py")])
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

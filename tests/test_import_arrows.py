@@ -29,6 +29,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
     ("neuromem.validate", {"neuromem.errors", "neuromem.backend"}, set()),
     ("neuromem.backend", {"neuromem.errors"}, set()),
     ("neuromem.jit", set(), set()),
+    ("neuromem.jit_vectors", set(), set()),
     ("neuromem.parallel", {"neuromem.validate"}, {"numba"}),
     ("neuromem.kernel_registry", {"neuromem.validate", "neuromem.progress"}, set()),
     ("neuromem.io", {"neuromem.base", "neuromem.errors", "neuromem.validate", "neuromem.__version__"}, set()),
@@ -67,7 +68,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
         for system in SYSTEMS
         for rule in (
             (f"neuromem.{system}", {f"neuromem.{system}."}, set()),
-            (f"neuromem.{system}.kernels.", {"neuromem.jit", f"neuromem.{system}.kernels."}, set()),
+            (f"neuromem.{system}.kernels.", {"neuromem.jit", "neuromem.jit_vectors", f"neuromem.{system}.kernels."}, set()),
             (f"neuromem.{system}.registry", {"neuromem.kernel_registry", f"neuromem.{system}."}, set()),
             (
                 f"neuromem.{system}.reference",
@@ -154,9 +155,13 @@ def faults(module: str, text: str) -> list[str]:
     return found
 
 
-TOP_OF = {"neuromem.jit": {"numpy", "numba"}, "neuromem": set(), "neuromem.errors": set(), "neuromem.gpu": set()} | {
-    "neuromem.interop.torch": {"torch"}
-}
+TOP_OF = {
+    "neuromem.jit": {"numpy", "numba"},
+    "neuromem.jit_vectors": {"numpy", "numba", "llvmlite"},
+    "neuromem": set(),
+    "neuromem.errors": set(),
+    "neuromem.gpu": set(),
+} | {"neuromem.interop.torch": {"torch"}}
 
 
 def closed(module: str) -> bool:

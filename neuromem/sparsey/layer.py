@@ -139,11 +139,7 @@ class SparseyLayer(CodeMemory):
     def _validate_params(self) -> None:
         super()._validate_params()
         for name in ("shape", "receptive_field", "stride"):
-            value = getattr(self, name)
-            if len(value) != 2:
-                raise InputError(f"{name} has {len(value)} values, (rows, columns) was expected")
-            for side in value:
-                validate.integer(side, name, 1)
+            validate.pair(getattr(self, name), name)
         validate.integer(self.channels, "channels", 1)
         if self.receptive_field[0] > self.shape[0] or self.receptive_field[1] > self.shape[1]:
             raise InputError(f"receptive_field {self.receptive_field} is larger than shape {self.shape}")

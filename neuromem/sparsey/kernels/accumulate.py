@@ -7,18 +7,19 @@ into three planes by full adders before the planes are touched, which is what ma
 import numpy as np
 
 from neuromem.jit import jit, trailing_zeros64
+from neuromem.jit_vectors import GROUP, add_rows_1, add_rows_4, add_rows_8
+from neuromem.jit_vectors import PLANES as FAST_PLANES
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
-GROUP = 7  # rows folded at once: 7 = 2**3 - 1 fills three planes exactly
 LOW_WORD = np.uint64(0xFFFFFFFF)
 TWO, THREE, FOUR, FIVE = np.uint32(2), np.uint32(3), np.uint32(4), np.uint32(5)
-FAST_PLANES = 6  # the unrolled path counts to 63
+FAST_ROWS = 63  # what the planes that are held in registers count to
 
 
 @jit
-def count_rows(weights, rows, n_rows, n_planes, planes, carry):
-    """Fill ``planes[:n_planes]`` with the bit-sliced sum of ``weights[rows[:n_rows]]``.
+def count_rows(weights, rows, n_rows, n_planes, planes, part):
+    """Fill ``planes`` with the bit-sliced sum of ``weights[rows[:n_rows]]``.
 
     Parameters
     ----------
@@ -30,74 +31,38 @@ def count_rows(weights, rows, n_rows, n_planes, planes, carry):
         ``n_planes`` must be large enough for ``n_rows``.
     planes : uint64 (>= max(n_planes, FAST_PLANES), n_words)
         Output.
-    carry : uint64 (n_words,)
+    part : uint64 (FAST_PLANES, n_words)
         Work space.
     """
+    add_all_words(weights, rows, 0, min(n_rows, FAST_ROWS), planes)
+    for p in range(FAST_PLANES, n_planes):
+        planes[p, :] = ZERO
+    for first in range(FAST_ROWS, n_rows, FAST_ROWS):
+        add_all_words(weights, rows, first, min(n_rows - first, FAST_ROWS), part)
+        for i in range(weights.shape[1]):
+            carry = ZERO
+            for p in range(n_planes):
+                x = planes[p, i]
+                y = part[p, i] if p < FAST_PLANES else ZERO
+                planes[p, i] = x ^ y ^ carry
+                carry = (x & y) | ((x ^ y) & carry)
+
+
+@jit
+def add_all_words(weights, rows, first, n_rows, planes):
+    """Sums of at most ``FAST_ROWS`` rows in the first planes, for all words."""
     n_words = weights.shape[1]
-    p0 = planes[0]
-    p1 = planes[1]
-    p2 = planes[2]
-    p3 = planes[3]
-    p4 = planes[4]
-    p5 = planes[5]
-    for p in range(max(n_planes, FAST_PLANES)):
-        plane = planes[p]
-        for i in range(n_words):
-            plane[i] = ZERO
-    for j in range(0, n_rows, GROUP):
-        r0 = weights[rows[j]]
-        r1 = weights[rows[j + 1]]
-        r2 = weights[rows[j + 2]]
-        r3 = weights[rows[j + 3]]
-        r4 = weights[rows[j + 4]]
-        r5 = weights[rows[j + 5]]
-        r6 = weights[rows[j + 6]]
-        for i in range(n_words):
-            x = r0[i]
-            y = r1[i]
-            z = r2[i]
-            t = x ^ y
-            s1 = t ^ z
-            k1 = (x & y) | (t & z)
-            x = r3[i]
-            y = r4[i]
-            z = r5[i]
-            t = x ^ y
-            s2 = t ^ z
-            k2 = (x & y) | (t & z)
-            x = r6[i]
-            t = s1 ^ s2
-            ones = t ^ x
-            k3 = (s1 & s2) | (t & x)
-            t = k1 ^ k2
-            twos = t ^ k3
-            fours = (k1 & k2) | (t & k3)
-            c = p0[i]
-            p0[i] = c ^ ones
-            q = c & ones
-            c = p1[i]
-            t = c ^ twos
-            p1[i] = t ^ q
-            q = (c & twos) | (t & q)
-            c = p2[i]
-            t = c ^ fours
-            p2[i] = t ^ q
-            q = (c & fours) | (t & q)
-            c = p3[i]
-            p3[i] = c ^ q
-            q &= c
-            c = p4[i]
-            p4[i] = c ^ q
-            q &= c
-            c = p5[i]
-            p5[i] = c ^ q
-            carry[i] = c & q
-        for p in range(FAST_PLANES, n_planes):
-            plane = planes[p]
-            for i in range(n_words):
-                c = plane[i]
-                plane[i] = c ^ carry[i]
-                carry[i] &= c
+    n_groups = (n_rows + GROUP - 1) // GROUP
+    word = 0
+    while word + 8 <= n_words:
+        add_rows_8(weights, rows, first, n_groups, word, planes)
+        word += 8
+    if word + 4 <= n_words:
+        add_rows_4(weights, rows, first, n_groups, word, planes)
+        word += 4
+    while word < n_words:
+        add_rows_1(weights, rows, first, n_groups, word, planes)
+        word += 1
 
 
 @jit
@@ -270,12 +235,12 @@ def accumulate_and_choose(
     n_afferents = weights.shape[0] - 1
     rows = np.empty(row_of_feature.shape[0] + GROUP, np.int32)
     planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), weights.shape[1]), np.uint64)
-    carry = np.empty(weights.shape[1], np.uint64)
+    part = np.empty((FAST_PLANES, weights.shape[1]), np.uint64)
     candidates = np.empty(weights.shape[1], np.uint64)
     any_kept = np.empty(n_modules, np.uint64)
     for n in range(indptr.shape[0] - 1):
         n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature, n_afferents, rows)
         n_planes = planes_for(n_rows)
-        count_rows(weights, rows, n_rows, n_planes, planes, carry)
+        count_rows(weights, rows, n_rows, n_planes, planes, part)
         choose_best(planes, n_planes, n_modules, units_per_module, padded_units, candidates, any_kept, out_winners[n])
         winning_counts(planes, n_planes, n_modules, padded_units, out_winners[n], out_counts[n])

@@ -10,11 +10,11 @@ import numpy as np
 from neuromem.jit import jit, prange
 from neuromem.sparsey.kernels.accumulate import GROUP, collect_rows
 from neuromem.sparsey.kernels.choose import (
+    BLOCK,
     combined_input,
-    draw_winner,
+    draw_code,
     excess_weight,
     expansivity_minus_one,
-    module_uniform,
 )
 from neuromem.sparsey.kernels.present import UNIFORM_WINNERS
 
@@ -113,6 +113,8 @@ def learn_aging(
         best_sums = np.empty(n_modules, np.int32)
         best = np.empty(n_modules, np.int32)
         own = np.arange(n_cells).astype(np.int32)
+        winners = np.empty(n_modules, np.int64)
+        sums_of_blocks = np.empty((units + BLOCK - 1) // BLOCK, np.int64)
         excess = np.empty(n_cells, np.int64)
         for n in range(n_items):
             n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
@@ -141,11 +143,10 @@ def learn_aging(
                 for i in range(n_cells):
                     combined = combined_input(sums[i], FULL_WEIGHT * n_active, exponents[0])
                     excess[i] = excess_weight(combined, eta_minus_one, modes[0], sigmoid)
+            draw_code(first_step + n, m, key, (n_modules, units, units), own, excess, any_excess, sums_of_blocks, winners)
             for q in range(n_modules):
-                uniform = module_uniform(first_step + n, m, q, key)
-                winner = draw_winner(uniform, own, q * units, units, excess, any_excess)
-                out_written[n, m, q] = cell_order[m, q, winner]
-                refresh(stiffness[m], last_step[m], rows, n_rows, q * units + winner, now, value_at, raise_before)
+                out_written[n, m, q] = cell_order[m, q, winners[q]]
+                refresh(stiffness[m], last_step[m], rows, n_rows, q * units + winners[q], now, value_at, raise_before)
 
 
 @jit(parallel=True)

@@ -84,7 +84,7 @@ def collect_macs(at, listed, first_row, macs, codes, sends, rows, times):
 
 
 @jit
-def count_signal(weights, rows, times, n_rows, once, repeated, planes, carry):
+def count_signal(weights, rows, times, n_rows, once, repeated, planes, part):
     """Bit-sliced sum of rows, each as often as it counts; number of planes, and the largest possible count."""
     zero_row = weights.shape[0] - 1
     total = n_rows
@@ -99,7 +99,7 @@ def count_signal(weights, rows, times, n_rows, once, repeated, planes, carry):
     for j in range(total, total + GROUP - 1):
         repeated[j] = zero_row
     n_planes = planes_for(total)
-    count_rows(weights, repeated, total, n_planes, planes, carry)
+    count_rows(weights, repeated, total, n_planes, planes, part)
     return n_planes, total
 
 

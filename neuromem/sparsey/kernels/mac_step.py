@@ -12,7 +12,7 @@ from neuromem.sparsey.kernels.accumulate import (
     unpack_counts,
     winning_counts,
 )
-from neuromem.sparsey.kernels.choose import draw_winner, excess_of_factor, expansivity_minus_one, module_uniform
+from neuromem.sparsey.kernels.choose import BLOCK, draw_code, excess_of_factor, expansivity_minus_one
 from neuromem.sparsey.kernels.mac_signals import (
     ABSENT,
     BACKOFF,
@@ -70,6 +70,7 @@ from neuromem.sparsey.kernels.mac_signals import (
     support_of,
     version_in_force,
 )
+from neuromem.sparsey.kernels.routing import take_rows
 
 
 @jit
@@ -94,19 +95,23 @@ def workspace(macs, n_features, multipliers):
     folded = (
         np.empty(n_total, np.int32),
         np.empty(max(planes_for(n_total), FAST_PLANES) * n_words, np.uint64),
-        np.empty(n_words, np.uint64),
+        np.empty(FAST_PLANES * n_words, np.uint64),
         np.empty(n_words, np.uint64),
         np.empty(most_modules, np.uint64),
     )
     counts = (np.zeros(64 * n_words, np.int32), np.zeros(64 * n_words, np.int32), np.zeros(64 * n_words, np.int32))
     plain = (np.empty(n_total, np.float64), np.empty(n_total, np.float64), np.empty(n_total, np.float64))
     powers = (np.empty(n_total, np.float64), np.empty(n_total, np.float64), np.empty(n_total, np.float64))
-    identity = np.arange(most_units).astype(np.int32)
     chosen = (np.empty(most_modules, np.int32), np.empty(most_modules, np.int32), np.empty(64 * n_words, np.float64))
-    excess = np.empty(max(n_total, most_units), np.int64)
+    drawn = (
+        np.arange(64 * n_words).astype(np.int32),
+        np.empty(max(n_total, 64 * n_words), np.int64),
+        np.empty((most_units + BLOCK - 1) // BLOCK, np.int64),
+        np.empty(most_modules, np.int64),
+    )
     real = np.empty(1, np.float64)
     memory = (np.full((n_levels * MEMOS, SLOTS), np.nan), np.empty((n_levels * MEMOS, SLOTS)), real, real.view(np.uint64))
-    return rows, times, folded, counts, plain, powers, identity, chosen, excess, memory
+    return rows, times, folded, counts, plain, powers, chosen, drawn, memory
 
 
 @jit
@@ -138,15 +143,17 @@ def fill_excess(largest, n_active, exponent, level, u_factors, eta_minus_one, tr
 
 
 @jit
-def fill_excess_of_cells(combined, first, units, eta_minus_one, transfer, sigmoid, memo, memory, excess):
-    """Excess win weight of every cell of one module."""
+def fill_excess_of_cells(combined, shape, eta_minus_one, transfer, sigmoid, memo, memory, excess):
+    """Excess win weight of every cell."""
+    n_modules, units, padded = shape
     none = excess_of_factor(remembered_factor(0.0, transfer, sigmoid, memo + 3, memory), eta_minus_one, transfer)
-    for k in range(units):
-        v = combined[first + k]
-        excess[k] = none
-        if v > 0.0:
-            factor = remembered_factor(v, transfer, sigmoid, memo + 3, memory)
-            excess[k] = excess_of_factor(factor, eta_minus_one, transfer)
+    for q in range(n_modules):
+        for i in range(q * padded, q * padded + units):
+            v = combined[i]
+            excess[i] = none
+            if v > 0.0:
+                factor = remembered_factor(v, transfer, sigmoid, memo + 3, memory)
+                excess[i] = excess_of_factor(factor, eta_minus_one, transfer)
 
 
 @jit
@@ -194,16 +201,17 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
     What the tuples hold is said in :func:`neuromem.sparsey.kernels.network.run_in_time`.  It is one long loop because
     every array that a function takes out of a tuple is counted as a reference, which costs as much as a short step.
     """
-    indices, indptr, row_of_feature = frames
+    indices, indptr, row_of_feature, routed, starts, active = frames
     macs, sources, parents = network
     rates, u_powers, u_factors, constants, modes, sigmoid, multipliers, key = settings
     bits, n_weights, frozen = state
     codes, recalled, age, sends, familiarity, versions = history
-    rows, times, folded, counts, plain, powers, identity, chosen, excess, memory = work
+    rows, times, folded, counts, plain, powers, chosen, drawn, memory = work
     rows_u, rows_h, rows_d = rows
     times_u, times_h, times_d = times
-    repeated, all_planes, carry, candidates, any_kept = folded
+    repeated, all_planes, all_parts, candidates, any_kept = folded
     best, best_counts, combined = chosen
+    identity, excess, sums, winners = drawn
     seen = recalled if modes[UPPER_ARGMAX] else codes
     once, unit, transfer, always = len(multipliers) == 0, modes[UNIT], modes[TRANSFER], modes[LEARN_ALWAYS] > 0
     for t in range(start, stop):
@@ -221,6 +229,9 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
             if level > 0:
                 listed = sources[macs[m, FIRST_SOURCE] : macs[m, STOP_SOURCE]]
                 n_u, size = collect_macs(t + 1, listed, 0, macs, seen, sends, rows_u, times_u)
+            elif not free and routed:
+                at = m * (indptr.shape[0] - 1) + t
+                n_u = size = take_rows(active, starts[at], starts[at + 1], n_rows - 1, rows_u)
             elif not free:
                 n_u = size = collect_rows(indices, indptr[t], indptr[t + 1], row_of_feature[m], n_rows - 1, rows_u)
             held = not begins and codes[t, place] >= 0 and age[t, m] < macs[m, PERSISTENCE]
@@ -245,9 +256,10 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
                 by_counts = present == U and once
                 n_planes = len(all_planes) // n_words
                 planes = all_planes[: n_planes * n_words].reshape((n_planes, n_words))
+                part = all_parts[: FAST_PLANES * n_words].reshape((FAST_PLANES, n_words))
                 used = 0
                 if n_u > 0:
-                    used, top = count_signal(weights, rows_u, times_u, n_u, once or level == 0, repeated, planes, carry)
+                    used, top = count_signal(weights, rows_u, times_u, n_u, once or level == 0, repeated, planes, part)
                 if by_counts:
                     choose_best(planes, used, n_modules, units, padded, candidates, any_kept, best)
                     winning_counts(planes, used, n_modules, padded, best, best_counts)
@@ -263,13 +275,13 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
                         normaliser = n_u if level == 0 else n_u * unit
                         fill_tables(top, 1, normaliser, rates[level, U_EXPONENT], plain[0], powers[0], memo, memory)
                     if n_h > 0:
-                        used, top = count_signal(weights, rows_h, times_h, n_h, True, repeated, planes, carry)
+                        used, top = count_signal(weights, rows_h, times_h, n_h, True, repeated, planes, part)
                         unpack_counts(planes, used, n_modules, padded, counts[1])
                         normaliser = unit * (n_modules - 1)  # the own module sends nothing
                         rate = rates[level, H_EXPONENT]
                         fill_tables(top, sends[t, m], normaliser, rate, plain[1], powers[1], memo + 1, memory)
                     if n_d > 0:
-                        used, top = count_signal(weights, rows_d, times_d, n_d, once, repeated, planes, carry)
+                        used, top = count_signal(weights, rows_d, times_d, n_d, once, repeated, planes, part)
                         unpack_counts(planes, used, n_modules, padded, counts[2])
                         fill_tables(top, 1, unit * n_d, rates[level, D_EXPONENT], plain[2], powers[2], memo + 2, memory)
                     for s in range(3):
@@ -298,15 +310,12 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
                             top = max(top, best_counts[q])
                         rate = rates[level, U_EXPONENT]
                         fill_excess(top, n_u, rate, level, u_factors, eta_minus_one, transfer, sigmoid, memory, excess)
+                    if any_excess and not by_counts:
+                        fill_excess_of_cells(combined, shape, eta_minus_one, transfer, sigmoid, memo, memory, excess)
+                    asked = counts[0] if by_counts else identity
+                    draw_code(step, m, key, shape, asked, excess, any_excess, sums, winners)
                     for q in range(n_modules):
-                        uniform = module_uniform(step, m, q, key)
-                        first = q * padded
-                        if by_counts:
-                            codes[t + 1, place + q] = draw_winner(uniform, counts[0], first, units, excess, any_excess)
-                            continue
-                        if any_excess:
-                            fill_excess_of_cells(combined, first, units, eta_minus_one, transfer, sigmoid, memo, memory, excess)
-                        codes[t + 1, place + q] = draw_winner(uniform, identity, 0, units, excess, any_excess)
+                        codes[t + 1, place + q] = winners[q]
                 n_hypotheses = 0 if once else count_hypotheses(shape, combined, constants[HYPOTHESIS])
                 sends[t + 1, m] = multiplier_of(n_hypotheses, n_modules, multipliers)
                 familiarity[t + 1, m] = G

@@ -14,6 +14,7 @@ from neuromem.sparsey.kernels.mac_signals import (
     WORDS,
 )
 from neuromem.sparsey.kernels.mac_step import run_macs, workspace
+from neuromem.sparsey.kernels.routing import pays, route, seen_by
 
 
 @jit(parallel=True)
@@ -91,8 +92,11 @@ def run_in_time(
     versions : float64 (n_steps + 1, n_macs, 7)
         G of U, H, UH, D, UD, HD, UHD with all exponents 1; -1 where a signal was absent.
     """
+    routed = pays(indptr, row_of_feature.shape[1])
+    seen = seen_by(row_of_feature, routed)
+    starts, active = route(indices, indptr, 0, indptr.shape[0] - 1, seen, row_of_feature.shape[0])
     for block in prange(blocks.shape[0] - 1):
-        frames = (indices, indptr, row_of_feature)
+        frames = (indices, indptr, row_of_feature, routed, starts, active)
         network = (macs, sources, parents)
         settings = (rates, u_powers, u_factors, constants, modes, sigmoid, multipliers, key)
         state = (bits, n_weights, frozen)
@@ -137,12 +141,15 @@ def run_by_level(
     Arguments as in :func:`run_in_time`; ``level_starts`` int64 (n_levels + 1,) has the first mac of each level.
     """
     n_blocks = blocks.shape[0] - 1
+    routed = pays(indptr, row_of_feature.shape[1])
+    seen = seen_by(row_of_feature, routed)
+    starts, active = route(indices, indptr, 0, indptr.shape[0] - 1, seen, row_of_feature.shape[0])
     for level in range(level_starts.shape[0] - 1):
         first_mac = level_starts[level]
         for task in prange((level_starts[level + 1] - first_mac) * n_blocks):
             m = first_mac + task // n_blocks
             block = task % n_blocks
-            frames = (indices, indptr, row_of_feature)
+            frames = (indices, indptr, row_of_feature, routed, starts, active)
             network = (macs, sources, parents)
             settings = (rates, u_powers, u_factors, constants, modes, sigmoid, multipliers, key)
             state = (bits, n_weights, frozen)

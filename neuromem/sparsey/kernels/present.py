@@ -22,17 +22,18 @@ from neuromem.sparsey.kernels.accumulate import (
     winning_counts,
 )
 from neuromem.sparsey.kernels.choose import (
+    BLOCK,
     combined_input,
-    draw_winner,
+    draw_code,
     excess_of_factor,
     expansivity_minus_one,
-    module_uniform,
     win_factor,
 )
+from neuromem.sparsey.kernels.routing import ITEMS_PER_ROUTE, pays, route, seen_by, take_rows
 
 UNIFORM_WINNERS = 1
 FREEZE_NONE, FREEZE_CELL, FREEZE_MAC = 0, 1, 2
-MEMO_SIDE, MEMO_FROM = 192, 64  # counts whose win factors a mac remembers, in streams of at least so many items
+TABLED, TABLED_FROM = 192, 64  # active afferents up to which V and win factors are tabled, in streams that learn so many items
 ITEMS_PER_TASK = 256  # read-only work is cut into (mac, block of items) tasks of this size
 
 
@@ -43,6 +44,23 @@ def mean_combined(counts, n_active, u_exponent):
     for q in range(counts.shape[0]):
         total += combined_input(counts[q], n_active, u_exponent)
     return total / counts.shape[0]
+
+
+@jit
+def mean_tabled(counts, powers):
+    """The same from a table of V by count."""
+    total = 0.0
+    for q in range(counts.shape[0]):
+        total += powers[counts[q]]
+    return total / counts.shape[0]
+
+
+@jit
+def fill_row(n_rows, normaliser, u_exponent, transfer, sigmoid, powers, factors):
+    """V and its win factor for every count of ``n_rows`` active afferents; ``normaliser`` 0 is their number."""
+    for count in range(n_rows + 1):
+        powers[count] = combined_input(count, n_rows if normaliser == 0 else normaliser, u_exponent)
+        factors[count] = win_factor(powers[count], transfer, sigmoid)
 
 
 @jit
@@ -116,70 +134,84 @@ def learn_stream(
     n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
     n_modules, units, padded = shape[0], shape[1], shape[2]
     n_items = indptr.shape[0] - 1
-    for m in prange(n_macs):
-        mac_weights = weights[m]
-        n_words = mac_weights.shape[1]
-        rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
-        planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
-        carry = np.empty(n_words, np.uint64)
-        candidates = np.empty(n_words, np.uint64)
-        any_kept = np.empty(n_modules, np.uint64)
-        best_counts = np.empty(n_modules, np.int32)
-        best = np.empty(n_modules, np.int32)
-        counts = np.empty(64 * n_words, np.int32)
-        excess = np.empty(n_afferents + 1, np.int64)
-        side = MEMO_SIDE if n_learned >= MEMO_FROM else 0
-        memo = np.full((side, side), -1.0)  # by active afferents and count; a factor is never negative
-        mac_total = np.int64(0)
-        for i in range(n_weights.shape[1]):
-            mac_total += n_weights[m, i]
-        for n in range(n_items):
-            n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
-            if n_rows < bounds[0] or n_rows > bounds[1]:
+    side = min(TABLED, n_afferents + 1) if n_learned >= TABLED_FROM else 0
+    powers, factors = np.empty((side, side)), np.empty((side, side))
+    for n_rows in prange(side):
+        fill_row(n_rows, bounds[2], exponents[0], modes[0], sigmoid, powers[n_rows], factors[n_rows])
+    routed = pays(indptr, row_of_feature.shape[1])
+    seen = seen_by(row_of_feature, routed)
+    for first in range(0, n_items, ITEMS_PER_ROUTE):
+        stop = min(first + ITEMS_PER_ROUTE, n_items)
+        starts, active = route(indices, indptr, first, stop, seen, n_macs)
+        for m in prange(n_macs):
+            mac_weights = weights[m]
+            n_words = mac_weights.shape[1]
+            rows = np.empty(n_afferents + GROUP, np.int32)
+            planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
+            part = np.empty((FAST_PLANES, n_words), np.uint64)
+            candidates = np.empty(n_words, np.uint64)
+            any_kept = np.empty(n_modules, np.uint64)
+            best_counts = np.empty(n_modules, np.int32)
+            best = np.empty(n_modules, np.int32)
+            winners = np.empty(n_modules, np.int64)
+            counts = np.empty(64 * n_words, np.uint16)
+            excess = np.empty(n_afferents + 1, np.int64)
+            sums = np.empty((units + BLOCK - 1) // BLOCK, np.int64)
+            mac_total = np.int64(0)
+            for i in range(n_weights.shape[1]):
+                mac_total += n_weights[m, i]
+            for n in range(first, stop):
+                if routed:
+                    at = m * (stop - first) + n - first
+                    n_rows = take_rows(active, starts[at], starts[at + 1], n_afferents, rows)
+                else:
+                    n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
+                if n_rows < bounds[0] or n_rows > bounds[1]:
+                    for q in range(n_modules):
+                        out_codes[n, m, q] = silent
+                        out_written[n, m, q] = silent
+                    out_familiarity[n, m] = 0.0
+                    continue
+                n_active = n_rows if bounds[2] == 0 else bounds[2]
+                n_planes = planes_for(n_rows)
+                count_rows(mac_weights, rows, n_rows, n_planes, planes, part)
+                choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
+                winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
+                if n_rows < side:
+                    familiarity = mean_tabled(best_counts, powers[n_rows])
+                else:
+                    familiarity = mean_combined(best_counts, n_active, exponents[0])
+                out_familiarity[n, m] = familiarity
                 for q in range(n_modules):
-                    out_codes[n, m, q] = silent
-                    out_written[n, m, q] = silent
-                out_familiarity[n, m] = 0.0
-                continue
-            n_active = n_rows if bounds[2] == 0 else bounds[2]
-            n_planes = planes_for(n_rows)
-            count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
-            choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
-            winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
-            familiarity = mean_combined(best_counts, n_active, exponents[0])
-            out_familiarity[n, m] = familiarity
-            for q in range(n_modules):
-                out_codes[n, m, q] = cell_order[m, q, best[q]]
-            if n >= n_learned:
-                for q in range(n_modules):
-                    out_written[n, m, q] = out_codes[n, m, q]
-                continue
-            eta_minus_one = 0.0
-            if modes[1] != UNIFORM_WINNERS:
-                eta_minus_one = expansivity_minus_one(familiarity, exponents[1], exponents[2], exponents[3], units)
-            any_excess = eta_minus_one > 0.0
-            if any_excess:
-                unpack_counts(planes, n_planes, n_modules, padded, counts)
-                for u in range(best_counts.max() + 1):
-                    factor = memo[n_rows, u] if n_rows < side else -1.0
-                    if factor < 0.0:
-                        factor = win_factor(combined_input(u, n_active, exponents[0]), modes[0], sigmoid)
+                    out_codes[n, m, q] = cell_order[m, q, best[q]]
+                if n >= n_learned:
+                    for q in range(n_modules):
+                        out_written[n, m, q] = out_codes[n, m, q]
+                    continue
+                eta_minus_one = 0.0
+                if modes[1] != UNIFORM_WINNERS:
+                    eta_minus_one = expansivity_minus_one(familiarity, exponents[1], exponents[2], exponents[3], units)
+                any_excess = eta_minus_one > 0.0
+                if any_excess:
+                    unpack_counts(planes, n_planes, n_modules, padded, counts)
+                    for u in range(best_counts.max() + 1):
                         if n_rows < side:
-                            memo[n_rows, u] = factor
-                    excess[u] = excess_of_factor(factor, eta_minus_one, modes[0])
-            for q in range(n_modules):
-                uniform = module_uniform(first_step + n, m, q, key)
-                winner = draw_winner(uniform, counts, q * padded, units, excess, any_excess)
-                out_written[n, m, q] = cell_order[m, q, winner]
-                cell = q * units + winner
-                if not frozen[m, cell]:
-                    word, bit = address(q, winner, n_modules, padded)
-                    mac_total += strengthen(mac_weights, rows, n_rows, word, bit, n_weights[m], cell)
-                    if modes[2] == FREEZE_CELL and n_weights[m, cell] >= freeze_limits[0]:
-                        frozen[m, cell] = True
-            if modes[2] == FREEZE_MAC and mac_total >= freeze_limits[1]:
-                for i in range(frozen.shape[1]):
-                    frozen[m, i] = True
+                            factor = factors[n_rows, u]
+                        else:
+                            factor = win_factor(combined_input(u, n_active, exponents[0]), modes[0], sigmoid)
+                        excess[u] = excess_of_factor(factor, eta_minus_one, modes[0])
+                draw_code(first_step + n, m, key, (n_modules, units, padded), counts, excess, any_excess, sums, winners)
+                for q in range(n_modules):
+                    out_written[n, m, q] = cell_order[m, q, winners[q]]
+                    cell = q * units + winners[q]
+                    if not frozen[m, cell]:
+                        word, bit = address(q, winners[q], n_modules, padded)
+                        mac_total += strengthen(mac_weights, rows, n_rows, word, bit, n_weights[m], cell)
+                        if modes[2] == FREEZE_CELL and n_weights[m, cell] >= freeze_limits[0]:
+                            frozen[m, cell] = True
+                if modes[2] == FREEZE_MAC and mac_total >= freeze_limits[1]:
+                    for i in range(frozen.shape[1]):
+                        frozen[m, i] = True
 
 
 @jit(parallel=True)
@@ -204,34 +236,50 @@ def recall_batch(
     n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
     n_modules, units, padded = shape[0], shape[1], shape[2]
     n_items = indptr.shape[0] - 1
-    n_blocks = (n_items + ITEMS_PER_TASK - 1) // ITEMS_PER_TASK
-    for task in prange(n_macs * n_blocks):
-        m = task // n_blocks
-        start = (task - m * n_blocks) * ITEMS_PER_TASK
-        stop = min(start + ITEMS_PER_TASK, n_items)
-        mac_weights = weights[m]
-        n_words = mac_weights.shape[1]
-        rows = np.empty(row_of_feature.shape[1] + GROUP, np.int32)
-        planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
-        carry = np.empty(n_words, np.uint64)
-        candidates = np.empty(n_words, np.uint64)
-        any_kept = np.empty(n_modules, np.uint64)
-        best_counts = np.empty(n_modules, np.int32)
-        best = np.empty(n_modules, np.int32)
-        for n in range(start, stop):
-            n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
-            if n_rows < bounds[0] or n_rows > bounds[1]:
+    side = min(TABLED, n_afferents + 1) if with_familiarity and n_items >= TABLED_FROM else 0
+    powers = np.empty((side, side))
+    for n_rows in prange(side):
+        for count in range(n_rows + 1):
+            powers[n_rows, count] = combined_input(count, n_rows if bounds[2] == 0 else bounds[2], exponents[0])
+    routed = pays(indptr, row_of_feature.shape[1])
+    seen = seen_by(row_of_feature, routed)
+    for first in range(0, n_items, ITEMS_PER_ROUTE):
+        stop = min(first + ITEMS_PER_ROUTE, n_items)
+        starts, active = route(indices, indptr, first, stop, seen, n_macs)
+        n_blocks = (stop - first + ITEMS_PER_TASK - 1) // ITEMS_PER_TASK
+        for task in prange(n_macs * n_blocks):
+            m = task // n_blocks
+            begin = first + (task - m * n_blocks) * ITEMS_PER_TASK
+            mac_weights = weights[m]
+            n_words = mac_weights.shape[1]
+            rows = np.empty(n_afferents + GROUP, np.int32)
+            planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), n_words), np.uint64)
+            part = np.empty((FAST_PLANES, n_words), np.uint64)
+            candidates = np.empty(n_words, np.uint64)
+            any_kept = np.empty(n_modules, np.uint64)
+            best_counts = np.empty(n_modules, np.int32)
+            best = np.empty(n_modules, np.int32)
+            for n in range(begin, min(begin + ITEMS_PER_TASK, stop)):
+                if routed:
+                    at = m * (stop - first) + n - first
+                    n_rows = take_rows(active, starts[at], starts[at + 1], n_afferents, rows)
+                else:
+                    n_rows = collect_rows(indices, indptr[n], indptr[n + 1], row_of_feature[m], n_afferents, rows)
+                if n_rows < bounds[0] or n_rows > bounds[1]:
+                    for q in range(n_modules):
+                        out_codes[n, m, q] = silent
+                    if with_familiarity:
+                        out_familiarity[n, m] = 0.0
+                    continue
+                n_planes = planes_for(n_rows)
+                count_rows(mac_weights, rows, n_rows, n_planes, planes, part)
+                choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
                 for q in range(n_modules):
-                    out_codes[n, m, q] = silent
+                    out_codes[n, m, q] = cell_order[m, q, best[q]]
                 if with_familiarity:
-                    out_familiarity[n, m] = 0.0
-                continue
-            n_planes = planes_for(n_rows)
-            count_rows(mac_weights, rows, n_rows, n_planes, planes, carry)
-            choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
-            for q in range(n_modules):
-                out_codes[n, m, q] = cell_order[m, q, best[q]]
-            if with_familiarity:
-                winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
-                n_active = n_rows if bounds[2] == 0 else bounds[2]
-                out_familiarity[n, m] = mean_combined(best_counts, n_active, exponents[0])
+                    winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
+                    if n_rows < side:
+                        out_familiarity[n, m] = mean_tabled(best_counts, powers[n_rows])
+                    else:
+                        n_active = n_rows if bounds[2] == 0 else bounds[2]
+                        out_familiarity[n, m] = mean_combined(best_counts, n_active, exponents[0])
