@@ -14,7 +14,7 @@ from neuromem.sparsey.kernels.mac_signals import (
     WORDS,
 )
 from neuromem.sparsey.kernels.mac_step import run_macs, workspace
-from neuromem.sparsey.kernels.routing import pays, route, seen_by
+from neuromem.sparsey.kernels.routing import ROUTED_FROM, route, seen_by
 
 
 @jit(parallel=True)
@@ -92,7 +92,7 @@ def run_in_time(
     versions : float64 (n_steps + 1, n_macs, 7)
         G of U, H, UH, D, UD, HD, UHD with all exponents 1; -1 where a signal was absent.
     """
-    routed = pays(indptr, row_of_feature.shape[1])
+    routed = indptr.shape[0] > ROUTED_FROM
     seen = seen_by(row_of_feature, routed)
     starts, active = route(indices, indptr, 0, indptr.shape[0] - 1, seen, row_of_feature.shape[0])
     for block in prange(blocks.shape[0] - 1):
@@ -141,7 +141,7 @@ def run_by_level(
     Arguments as in :func:`run_in_time`; ``level_starts`` int64 (n_levels + 1,) has the first mac of each level.
     """
     n_blocks = blocks.shape[0] - 1
-    routed = pays(indptr, row_of_feature.shape[1])
+    routed = indptr.shape[0] > ROUTED_FROM
     seen = seen_by(row_of_feature, routed)
     starts, active = route(indices, indptr, 0, indptr.shape[0] - 1, seen, row_of_feature.shape[0])
     for level in range(level_starts.shape[0] - 1):

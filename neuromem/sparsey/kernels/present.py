@@ -23,17 +23,18 @@ from neuromem.sparsey.kernels.accumulate import (
 )
 from neuromem.sparsey.kernels.choose import (
     BLOCK,
+    PSI,
     combined_input,
     draw_code,
     excess_of_factor,
     expansivity_minus_one,
     win_factor,
 )
-from neuromem.sparsey.kernels.routing import ITEMS_PER_ROUTE, pays, route, seen_by, take_rows
+from neuromem.sparsey.kernels.routing import ITEMS_PER_ROUTE, ROUTED_FROM, route, seen_by, take_rows
 
 UNIFORM_WINNERS = 1
 FREEZE_NONE, FREEZE_CELL, FREEZE_MAC = 0, 1, 2
-TABLED, TABLED_FROM = 192, 64  # active afferents up to which V and win factors are tabled, in streams that learn so many items
+TABLED = 192  # active afferents below which V is tabled by count, in streams that are routed
 ITEMS_PER_TASK = 256  # read-only work is cut into (mac, block of items) tasks of this size
 
 
@@ -55,12 +56,25 @@ def mean_tabled(counts, powers):
     return total / counts.shape[0]
 
 
-@jit
-def fill_row(n_rows, normaliser, u_exponent, transfer, sigmoid, powers, factors):
-    """V and its win factor for every count of ``n_rows`` active afferents; ``normaliser`` 0 is their number."""
-    for count in range(n_rows + 1):
-        powers[count] = combined_input(count, n_rows if normaliser == 0 else normaliser, u_exponent)
-        factors[count] = win_factor(powers[count], transfer, sigmoid)
+@jit(parallel=True)
+def table_counts(starts, normaliser, u_exponent, transfer, sigmoid, tabled, powers, factors):
+    """Fill the rows of V, and of win factors where there is such a table, for every number of active afferents that occurs.
+
+    All macs share the tables.  In them row ``n`` has what belongs to each count of ``n`` active afferents; ``tabled`` says
+    which rows are there already.
+    """
+    wanted = np.zeros(tabled.shape[0], np.bool_)
+    for i in range(starts.shape[0] - 1):
+        n_rows = starts[i + 1] - starts[i]
+        if n_rows < wanted.shape[0]:
+            wanted[n_rows] = not tabled[n_rows]
+    for n_rows in prange(wanted.shape[0]):
+        if wanted[n_rows]:
+            tabled[n_rows] = True
+            for count in range(n_rows + 1):
+                powers[n_rows, count] = combined_input(count, n_rows if normaliser == 0 else normaliser, u_exponent)
+                if factors.shape[0] > 0:
+                    factors[n_rows, count] = win_factor(powers[n_rows, count], transfer, sigmoid)
 
 
 @jit
@@ -134,15 +148,14 @@ def learn_stream(
     n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
     n_modules, units, padded = shape[0], shape[1], shape[2]
     n_items = indptr.shape[0] - 1
-    side = min(TABLED, n_afferents + 1) if n_learned >= TABLED_FROM else 0
-    powers, factors = np.empty((side, side)), np.empty((side, side))
-    for n_rows in prange(side):
-        fill_row(n_rows, bounds[2], exponents[0], modes[0], sigmoid, powers[n_rows], factors[n_rows])
-    routed = pays(indptr, row_of_feature.shape[1])
+    routed = n_items >= ROUTED_FROM
+    side = min(TABLED, n_afferents + 1) if routed and n_learned > 0 else 0
+    tabled, powers, factors = np.zeros(side, np.bool_), np.empty((side, side)), np.empty((side, side))
     seen = seen_by(row_of_feature, routed)
     for first in range(0, n_items, ITEMS_PER_ROUTE):
         stop = min(first + ITEMS_PER_ROUTE, n_items)
         starts, active = route(indices, indptr, first, stop, seen, n_macs)
+        table_counts(starts, bounds[2], exponents[0], modes[0], sigmoid, tabled, powers, factors)
         for m in prange(n_macs):
             mac_weights = weights[m]
             n_words = mac_weights.shape[1]
@@ -172,11 +185,11 @@ def learn_stream(
                         out_written[n, m, q] = silent
                     out_familiarity[n, m] = 0.0
                     continue
-                n_active = n_rows if bounds[2] == 0 else bounds[2]
                 n_planes = planes_for(n_rows)
                 count_rows(mac_weights, rows, n_rows, n_planes, planes, part)
                 choose_best(planes, n_planes, n_modules, units, padded, candidates, any_kept, best)
                 winning_counts(planes, n_planes, n_modules, padded, best, best_counts)
+                n_active = n_rows if bounds[2] == 0 else bounds[2]
                 if n_rows < side:
                     familiarity = mean_tabled(best_counts, powers[n_rows])
                 else:
@@ -236,16 +249,14 @@ def recall_batch(
     n_macs, n_afferents = weights.shape[0], weights.shape[1] - 1
     n_modules, units, padded = shape[0], shape[1], shape[2]
     n_items = indptr.shape[0] - 1
-    side = min(TABLED, n_afferents + 1) if with_familiarity and n_items >= TABLED_FROM else 0
-    powers = np.empty((side, side))
-    for n_rows in prange(side):
-        for count in range(n_rows + 1):
-            powers[n_rows, count] = combined_input(count, n_rows if bounds[2] == 0 else bounds[2], exponents[0])
-    routed = pays(indptr, row_of_feature.shape[1])
+    routed = n_items >= ROUTED_FROM
+    side = min(TABLED, n_afferents + 1) if routed and with_familiarity else 0
+    tabled, powers = np.zeros(side, np.bool_), np.empty((side, side))
     seen = seen_by(row_of_feature, routed)
     for first in range(0, n_items, ITEMS_PER_ROUTE):
         stop = min(first + ITEMS_PER_ROUTE, n_items)
         starts, active = route(indices, indptr, first, stop, seen, n_macs)
+        table_counts(starts, bounds[2], exponents[0], PSI, exponents, tabled, powers, powers[:0])
         n_blocks = (stop - first + ITEMS_PER_TASK - 1) // ITEMS_PER_TASK
         for task in prange(n_macs * n_blocks):
             m = task // n_blocks

@@ -9,14 +9,8 @@ import numpy as np
 from neuromem.jit import jit
 from neuromem.jit_vectors import GROUP
 
-LOOKS_PER_FEATURE = 4  # active features of a stream, per feature there is, from which the tables cost less than they save
-ITEMS_PER_ROUTE = 1024  # so many are handed out at once, which bounds the room that the lists take
-
-
-@jit
-def pays(indptr, n_features):
-    """Whether a stream is long enough for handing out its features."""
-    return indptr[-1] - indptr[0] > LOOKS_PER_FEATURE * n_features
+ROUTED_FROM = 64  # items of a stream from which handing them out costs less than it saves
+ITEMS_PER_ROUTE = 4096  # so many are handed out at once, which bounds the room that the lists take
 
 
 @jit
