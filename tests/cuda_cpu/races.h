@@ -84,7 +84,9 @@ NM_UNWATCHED static void look(const void* place, size_t bytes, bool writes, bool
 NM_UNWATCHED static void watch(const void* place, size_t bytes, bool writes, bool atomic) {
     if (!in_kernel) return;
     in_kernel = false;  // library functions that are called from here are not looked at
-    look(place, bytes, writes, atomic);
+    const char* stack = fibers[running].stack.get();
+    const bool own = place >= stack && place < stack + STACK;  // seen by no other thread
+    if (!own) look(place, bytes, writes, atomic);
     in_kernel = true;
 }
 
