@@ -32,6 +32,7 @@ CPU_ONLY: dict[str, str] = {
     "learn_aging": "weights that age take forty times the memory and serve analysis",
     "recall_aging": "weights that age take forty times the memory and serve analysis",
     "run_given": "one mac, whose items are stored one after another: too little at once for a GPU",
+    "run_given": "one mac, whose items are stored one after another: too little at once for a GPU",
 }
 
 WARP = 32

@@ -38,7 +38,7 @@ class NetworkState(Estimator):
         "familiarity_": (np.float64, 1),
         "versions_": (np.float64, 2),
     }
-    _CONTEXT = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
+    _CONTEXT: tuple[str, ...] = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
     _SCALARS = ("n_features_in_", "step_", "n_stored_", "entropy_", "saturation_warned_")
     _DERIVED = ("tables_", "row_of_feature_", "u_tables_", "rng_key_")
     # parameters, which the subclasses take
@@ -129,7 +129,7 @@ class NetworkState(Estimator):
     def _allocate(self, n_features: int) -> None:
         """Make the empty memory for frames of ``n_features``."""
         self._validate_params()
-        tables = network_tables(self._level_list(), n_features)
+        tables = self._tables_for(n_features)
         self.entropy_ = [int(word) for word in seed_sequence_of(self.random_state).generate_state(4)]
         self.n_features_in_ = n_features
         self.step_ = self.n_stored_ = 0
@@ -138,7 +138,8 @@ class NetworkState(Estimator):
         self.n_weights_ = np.zeros(tables.n_cells, np.int32)
         self.frozen_ = np.zeros(tables.n_cells, bool)
         self.tables_ = tables
-        self._set_context(self._empty_context())
+        if self._CONTEXT:
+            self._set_context(self._empty_context())
 
     def _empty_context(self) -> tuple[np.ndarray, ...]:
         """Codes, argmax codes, ages, sends, G and G of every version where nobody holds a code."""
@@ -166,7 +167,11 @@ class NetworkState(Estimator):
     @cached_property
     def tables_(self) -> NetworkTables:
         """The network as the kernels see it."""
-        return network_tables(self._level_list(), self.n_features_in_)
+        return self._tables_for(self.n_features_in_)
+
+    def _tables_for(self, n_features: int) -> NetworkTables:
+        """The tables of a memory of frames of ``n_features``."""
+        return network_tables(self._level_list(), n_features)
 
     @cached_property
     def row_of_feature_(self) -> np.ndarray:
@@ -205,7 +210,7 @@ class NetworkState(Estimator):
         if self._level_list()[0].n_connections(n_features) > arrays["weights_"].size:  # before any table is made
             raise FormatError("weights_ is too small for the receptive fields")
         try:
-            tables = network_tables(self._level_list(), n_features)
+            tables = self._tables_for(n_features)
         except InputError as error:
             raise FormatError(str(error)) from None
         n_macs = len(tables.macs)
@@ -213,10 +218,11 @@ class NetworkState(Estimator):
         shapes |= {"weights_": (tables.n_words,)}
         shapes |= dict.fromkeys(("codes_", "recalled_"), (tables.n_modules,)) | {"versions_": (n_macs, 7)}
         shapes |= dict.fromkeys(("ages_", "sends_", "familiarity_"), (n_macs,))
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise FormatError(f"{name} has shape {arrays[name].shape}, {shape} was expected")
-        self._check_context(tables, arrays)
+        for name in self._STATE:
+            if arrays[name].shape != shapes[name]:
+                raise FormatError(f"{name} has shape {arrays[name].shape}, {shapes[name]} was expected")
+        if self._CONTEXT:
+            self._check_context(tables, arrays)
         for mac in tables.macs:
             check_weights(mac, arrays)
 
@@ -251,8 +257,9 @@ class NetworkState(Estimator):
             self._check_fitted()
             n_features = self.n_features_in_
         self._validate_params()
-        tables = network_tables(self._level_list(), n_features)
-        return 8 * tables.n_words + 5 * tables.n_cells + 8 * tables.n_modules + 72 * len(tables.macs)
+        tables = self._tables_for(n_features)
+        context = 8 * tables.n_modules + 72 * len(tables.macs) if self._CONTEXT else 0
+        return 8 * tables.n_words + 5 * tables.n_cells + context
 
     @classmethod
     def _largest_within(cls, n_bytes: int, item_spec: ItemSpec, make: Any) -> Any:
