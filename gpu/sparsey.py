@@ -32,7 +32,6 @@ CPU_ONLY: dict[str, str] = {
     "learn_aging": "weights that age take forty times the memory and serve analysis",
     "recall_aging": "weights that age take forty times the memory and serve analysis",
     "run_given": "one mac, whose items are stored one after another: too little at once for a GPU",
-    "run_given": "one mac, whose items are stored one after another: too little at once for a GPU",
 }
 
 WARP = 32
@@ -318,7 +317,7 @@ def gather_lists(lists: Any, starts: Any, out_indices: Any) -> None:
 
 
 def room_sizes(macs: np.ndarray, multipliers: list[int]) -> tuple[int, ...]:
-    """Sizes of a block's work space in a network, as ``nm_sizes`` of kernels/sparsey_network.cuh has them: the largest of any mac."""
+    """Sizes of a block's work space in a network, the largest of any mac: ``nm_sizes`` of kernels/sparsey_network.cuh."""
     units = dict(zip(macs[:, LEVEL].tolist(), macs[:, UNITS].tolist(), strict=True))
     times = max(multipliers, default=1)
     most_u, most_d = 1, 0

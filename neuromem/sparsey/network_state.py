@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import NUMPY, Backend, array_module, backend_of
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, FormatError, InputError
 from neuromem.protocols import ItemSpec
@@ -40,7 +41,7 @@ class NetworkState(Estimator):
     }
     _CONTEXT: tuple[str, ...] = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
     _SCALARS = ("n_features_in_", "step_", "n_stored_", "entropy_", "saturation_warned_")
-    _DERIVED = ("tables_", "row_of_feature_", "u_tables_", "rng_key_")
+    _DERIVED: tuple[str, ...] = ("tables_", "row_of_feature_", "u_tables_", "placed_tables_", "rng_key_")
     # parameters, which the subclasses take
     n_inputs: int | None
     backoff: str
@@ -126,17 +127,23 @@ class NetworkState(Estimator):
 
     # ---------------------------------------------------------------- state
 
-    def _allocate(self, n_features: int) -> None:
-        """Make the empty memory for frames of ``n_features``."""
+    def _backend(self, **arrays: Any) -> Backend:
+        """Where the memory lives once it does, which is where the given arrays must live too."""
+        return backend_of(**arrays, memory=self.weights_) if self._is_fitted() else backend_of(**arrays)
+
+    def _allocate(self, n_features: int, backend: Backend = NUMPY) -> None:
+        """Make the empty memory for frames of ``n_features``, where such frames live."""
         self._validate_params()
+        self._check_device(backend)
+        xp = backend.xp
         tables = self._tables_for(n_features)
         self.entropy_ = [int(word) for word in seed_sequence_of(self.random_state).generate_state(4)]
         self.n_features_in_ = n_features
         self.step_ = self.n_stored_ = 0
         self.saturation_warned_ = False
-        self.weights_ = np.zeros(tables.n_words, np.uint64)
-        self.n_weights_ = np.zeros(tables.n_cells, np.int32)
-        self.frozen_ = np.zeros(tables.n_cells, bool)
+        self.weights_ = xp.zeros(tables.n_words, np.uint64)
+        self.n_weights_ = xp.zeros(tables.n_cells, np.int32)
+        self.frozen_ = xp.zeros(tables.n_cells, bool)
         self.tables_ = tables
         if self._CONTEXT:
             self._set_context(self._empty_context())
@@ -144,13 +151,14 @@ class NetworkState(Estimator):
     def _empty_context(self) -> tuple[np.ndarray, ...]:
         """Codes, argmax codes, ages, sends, G and G of every version where nobody holds a code."""
         n_modules, n_macs = self.tables_.n_modules, len(self.tables_.macs)
+        xp = array_module(self.weights_)
         return (
-            np.full(n_modules, -1, np.int32),
-            np.full(n_modules, -1, np.int32),
-            np.zeros(n_macs, np.int32),
-            np.zeros(n_macs, np.int32),
-            np.zeros(n_macs),
-            np.full((n_macs, 7), ABSENT),
+            xp.full(n_modules, -1, np.int32),
+            xp.full(n_modules, -1, np.int32),
+            xp.zeros(n_macs, np.int32),
+            xp.zeros(n_macs, np.int32),
+            xp.zeros(n_macs, np.float64),
+            xp.full((n_macs, 7), ABSENT),
         )
 
     def _context(self) -> tuple[np.ndarray, ...]:
@@ -176,13 +184,19 @@ class NetworkState(Estimator):
     @cached_property
     def row_of_feature_(self) -> np.ndarray:
         """Afferent of each feature at each mac of the first level."""
-        return feature_rows(self.tables_, self.n_features_in_)
+        return array_module(self.weights_).asarray(feature_rows(self.tables_, self.n_features_in_))
 
     @cached_property
     def u_tables_(self) -> tuple[np.ndarray, np.ndarray]:
         """V and its win factor where U is the only signal."""
         _, modes, sigmoid, _ = self._settings()
         return u_tables(self.tables_.rates, sigmoid, int(modes[1]))
+
+    @cached_property
+    def placed_tables_(self) -> tuple[np.ndarray, ...]:
+        """What each mac sees, what sees it, and ``u_tables_``, where the memory lives."""
+        xp = array_module(self.weights_)
+        return tuple(xp.asarray(table) for table in (self.tables_.sources, self.tables_.parents, *self.u_tables_))
 
     @cached_property
     def rng_key_(self) -> np.ndarray:
