@@ -43,8 +43,8 @@ def two_levels(
     lower: tuple[int, int] = (16, 24),
     *,
     release: float | None = 0.6,
-    below: dict[str, float] | None = None,
-    above: dict[str, float] | None = None,
+    below: dict[str, Any] | None = None,
+    above: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Make:
     """Makers of one mac (Q, K) under another (Q, K, persistence); ``below`` and ``above`` are their exponents."""
@@ -163,8 +163,8 @@ def words(make: Make, n_sequences: int, seed: int, *, common_start: bool = False
 def n_weights(make: Make) -> int:
     """Binary weights that may be set, one mac on each level: none from a module to itself."""
     memory = make(0)
-    levels = memory.levels if isinstance(memory, SparseyNetwork) else None
-    sizes = [(x.n_modules, x.units_per_module) for x in levels or [memory]]
+    levels = (memory.levels or []) if isinstance(memory, SparseyNetwork) else [memory]
+    sizes = [(x.n_modules, x.units_per_module) for x in levels]
     cells = [q * k for q, k in sizes]
     total = 0
     for j, (_, units) in enumerate(sizes):
@@ -255,7 +255,7 @@ def word_nets(quick: bool) -> list[tuple[str, Make, bool]]:
 
 def run(*, quick: bool, seeds: int, out: Path | None, progress: bool) -> Result:
     """All tables; pictures are left to the examples."""
-    settings = {"inputs": N_INPUTS, "active": [LOW, HIGH]}
+    settings: dict[str, Any] = {"inputs": N_INPUTS, "active": [LOW, HIGH]}
     result = Result("sparsey-sequences", 0, settings)
     jobs: list[tuple[str, Callable[[], None]]] = []
 

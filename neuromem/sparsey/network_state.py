@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from math import lcm
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,9 +39,9 @@ class NetworkState(Estimator):
         "familiarity_": (np.float64, 1),
         "versions_": (np.float64, 2),
     }
-    _CONTEXT: tuple[str, ...] = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
+    _CONTEXT: ClassVar[tuple[str, ...]] = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
     _SCALARS = ("n_features_in_", "step_", "n_stored_", "entropy_", "saturation_warned_")
-    _DERIVED: tuple[str, ...] = ("tables_", "row_of_feature_", "u_tables_", "placed_tables_", "rng_key_")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("tables_", "row_of_feature_", "u_tables_", "placed_tables_", "rng_key_")
     # parameters, which the subclasses take
     n_inputs: int | None
     backoff: str
