@@ -24,6 +24,7 @@ CASES = bench.cases(TINY)
 def cupy(monkeypatch):
     if reason := missing():
         pytest.skip(reason)
+    monkeypatch.setattr(twins, "NETWORK_WARPS", 1)  # threads cost time here
     with fake_gpu(monkeypatch) as module:
         yield module
 
