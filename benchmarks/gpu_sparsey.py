@@ -29,6 +29,7 @@ from neuromem.experiments.result import environment
 from neuromem.sparsey.packing import pack_cells, padded_units, unpack_cells, words_per_row
 
 SETTINGS = {"shape", "bounds", "exponents", "sigmoid", "modes", "freeze_limits", "key"}  # stay on the host
+SETTINGS |= {"macs", "rates", "constants", "multipliers", "level_starts", "flags", "blocks"}
 ROUNDS = 9
 
 
@@ -43,6 +44,8 @@ class Sizes:
     codes: tuple[int, int] = (200, 60_000)
     chained: int = 200  # items of the chain of CuPy calls, whose temporaries are large
     copied: int = 1 << 30
+    streamed: int = 500  # frames that a network learns
+    replayed: int = 20_000  # frames that it reads, in sequences of ten
 
 
 @dataclass
@@ -164,7 +167,7 @@ def cases(sizes):
             state = (weights, np.zeros(cells, np.int32), np.zeros(cells, bool))
             arguments = (*common, *draws, np.array([1, 2], np.uint32), 0, n, 255, *state, codes, codes.copy(), G)
             made.append(Case(f"learn, {what}", "learn_stream", arguments, n, gathered, (14, 15, 16)))
-    return made + label_cases(rng, sizes) + picture_cases(rng, sizes)
+    return made + label_cases(rng, sizes) + picture_cases(rng, sizes) + network_cases(rng, sizes)
 
 
 def label_cases(rng, sizes):
@@ -212,6 +215,64 @@ def picture_cases(rng, sizes):
         for name, deskew in (("as it is", False), ("straightened", True))
     ]
     return [*found, Case("straighten a picture", "deskew_images", (images, np.zeros_like(images)), n, images.nbytes)]
+
+
+def network_cases(rng, sizes):
+    """Learn one long sequence, read many of ten frames: a level of 49 macs and one above it, without and with D; back again."""
+    from neuromem.sparsey import FieldGrid, SparseyLevel
+
+    n_features = 8 * 28 * 28
+    grid = FieldGrid((28, 28), (9, 9), (3, 3), channels=8)
+    found = []
+    for top_down, what in ((False, "two levels, level by level"), (True, "two levels, step by step")):
+        levels = [SparseyLevel(8, 64, grid, top_down=top_down), SparseyLevel(16, 32, persistence=2)]
+        for n, learns in ((sizes.streamed, True), (sizes.replayed, False)):
+            kernel, arguments, gathered = network_arguments(rng, levels, n_features, n, learns)
+            state = tuple(range(len(arguments) - 9, len(arguments) - 6))
+            name = f"network {'learns' if learns else 'reads'}, {what}"
+            found.append(Case(name, kernel, arguments, n, gathered, state if learns else ()))
+    macs, sources, bits, codes = arguments[6], arguments[7], arguments[-9], arguments[-6]
+    codes[:] = rng.integers(0, 32, codes.shape)
+    scores = np.zeros((len(codes), n_features), np.float32)
+    gathered = 49 * grid.channels * 81 * 8 * len(codes)  # a word for every feature and module
+    back = (codes, macs, 49, sources, bits, scores)
+    return [*found, Case("network, back to its input", "project_back", back, len(codes), gathered)]
+
+
+def network_arguments(rng, levels, n_features, n_steps, learns):
+    """Kernel, its arguments, and the bytes of rows from below to the first level; reads are of random weights."""
+    from neuromem.sparsey import SparseyNetwork
+    from neuromem.sparsey.network_memory import BEGINS, LEARNS, block_bounds
+    from neuromem.sparsey.network_tables import feature_rows, network_tables, u_tables
+
+    tables = network_tables(levels, n_features)
+    gaps = rng.integers(1, n_features // 220 + 1, (n_steps, 220))
+    indices, rows = (gaps.cumsum(axis=1) - 1).astype(np.int32).ravel(), feature_rows(tables, n_features)
+    flags = np.full(n_steps, LEARNS if learns else 0, np.uint8)
+    flags[:: n_steps if learns else 10] |= BEGINS
+    blocks = np.array([0, n_steps]) if learns else block_bounds(flags, 1)
+    constants, modes, sigmoid, multipliers = SparseyNetwork(n_features, levels)._settings()
+    n_macs, n_modules, n_words = len(tables.macs), tables.n_modules, tables.n_words
+    bits = np.zeros(n_words, np.uint64)
+    if not learns:
+        bits[:] = rng.integers(0, 2**64, n_words, dtype=np.uint64) & rng.integers(0, 2**64, n_words, dtype=np.uint64)
+        for first in [*tables.macs[1:, 5].tolist(), n_words]:
+            bits[first - 8 : first] = 0  # every mac's row of zeros; all have eight words
+    history = (
+        *(np.full((n_steps + 1, n_modules), -1, np.int32) for _ in range(2)),
+        *(np.zeros((n_steps + 1, n_macs), np.int32) for _ in range(2)),
+        *(np.zeros((n_steps + 1, n_macs)), np.full((n_steps + 1, n_macs, 7), -1.0)),
+    )
+    arguments = (
+        *(indices, np.arange(n_steps + 1) * 220, rows, flags, blocks),
+        *(() if tables.comes_down else (tables.level_starts,)),
+        *(0, tables.macs, tables.sources, tables.parents, tables.rates),
+        *u_tables(tables.rates, sigmoid, int(modes[1])),
+        *(constants, modes, sigmoid, multipliers, np.array([1, 2], np.uint32)),
+        *(bits, np.zeros(tables.n_cells, np.int32), np.zeros(tables.n_cells, bool), *history),
+    )
+    gathered = 8 * int(tables.macs[0, 4]) * rows_gathered(indices, rows)
+    return "run_in_time" if tables.comes_down else "run_by_level", arguments, gathered
 
 
 # ---------------------------------------------------------------- measuring

@@ -1,7 +1,8 @@
 """GPU twins of ``neuromem.sparsey.kernels``: the same names, arguments and bits; see there for what each argument is.
 
 Arrays are those of the current launcher's family.  Small settings (``shape``, ``bounds``, ``exponents``, ``sigmoid``,
-``modes``, ``freeze_limits``, ``key``) travel to the device as scalars and are best given as NumPy arrays.
+``modes``, ``freeze_limits``, ``key``, ``constants``) travel to the device as scalars and are best given as NumPy arrays;
+so are ``macs``, ``level_starts``, ``blocks``, ``flags``, ``rates`` and ``multipliers``, of which the device gets a copy.
 """
 
 from typing import Any
@@ -18,32 +19,36 @@ __all__ = [
     "edge_lists",
     "gather_lists",
     "learn_stream",
+    "project_back",
     "recall_batch",
     "reconstruct",
+    "run_by_level",
+    "run_in_time",
     "shared_winners",
     "sum_scores",
 ]
 
-ONE_BY_ONE = "a step needs the codes of the step before it and of the level below: too little at once for a GPU"
 CPU_ONLY: dict[str, str] = {
     "learn_aging": "weights that age take forty times the memory and serve analysis",
     "recall_aging": "weights that age take forty times the memory and serve analysis",
-    "project_back": ONE_BY_ONE,
-    "run_by_level": ONE_BY_ONE,
-    "run_in_time": ONE_BY_ONE,
+    "run_given": "one mac, whose items are stored one after another: too little at once for a GPU",
 }
 
 WARP = 32
-CHUNK = 256  # NM_CHUNK of kernels/sparsey.cu
+CHUNK = 256  # NM_CHUNK of kernels/sparsey.cuh
 FAST_PLANES = 6  # NM_FAST_PLANES there
+VERSIONS, TALLIES = 7, 8  # NM_VERSIONS and NM_TALLIES of kernels/sparsey_network.cuh
 SHARED_BYTES = 48 * 1024  # what every card gives without being asked; more goes through global memory
 SCRATCH_BYTES = 64 << 20  # most of it that reading blocks share where shared memory is too small
 LEARNING_WARPS = 8
 READING_WARPS = 4
+NETWORK_WARPS = 8
+SIDE_BY_SIDE = 64  # blocks of episodes from which on a whole network per block beats a launch for every step and level
 LABEL_THREADS = 512
 FREE_BLOCKS = 8192  # blocks of a launch that goes through its work in strides
 PICTURE_THREADS = 128
 
+LEVEL, MODULES, UNITS, _, WORDS, _, N_UP, N_ACROSS, N_DOWN = range(9)  # of the table of macs, as mac_signals.py has them
 I32, I64, U32, F64 = np.int32, np.int64, np.uint32, np.float64
 
 
@@ -309,3 +314,162 @@ def gather_lists(lists: Any, starts: Any, out_indices: Any) -> None:
     arguments = (lists, I64(len(lists)), I64(lists.shape[1]), starts, out_indices)
     grid = grid_for(WARP * len(lists), PICTURE_THREADS)
     launch.run("sparsey_encode", "nm_sparsey_gather_lists", grid, (PICTURE_THREADS,), arguments)
+
+
+def room_sizes(macs: np.ndarray, multipliers: list[int]) -> tuple[int, ...]:
+    """Sizes of a block's work space in a network, the largest of any mac: ``nm_sizes`` of kernels/sparsey_network.cuh."""
+    units = dict(zip(macs[:, LEVEL].tolist(), macs[:, UNITS].tolist(), strict=True))
+    times = max(multipliers, default=1)
+    most_u, most_d = 1, 0
+    for level, n_up, n_down in macs[:, [LEVEL, N_UP, N_DOWN]].tolist():
+        most_u = max(most_u, n_up // units[level - 1] * times if level else n_up)
+        most_d = max(most_d, n_down // units[level + 1] * times if n_down else 0)
+    words, modules = 2 * int(macs[:, WORDS].max()), int(macs[:, MODULES].max())
+    has_context = bool(macs[:, [N_ACROSS, N_DOWN]].any())
+    n_planes = max(FAST_PLANES + times.bit_length() - 1, planes_for(max(most_u, most_d, modules)))
+    if not has_context and not multipliers:  # U is the only signal, and what depends on its counts is tabled
+        return most_u + 1, 0, 0, 0, modules, words, n_planes
+    return max(32 * words, most_u + 1), most_u + 1, modules + 1, most_d + 1, modules, words, n_planes
+
+
+def room_words(n_values: int, table_u: int, table_h: int, table_d: int, n_modules: int, n_words: int, n_planes: int) -> int:
+    """64-bit words of that work space, as ``nm_room_at`` lays it out."""
+    halves = (3 * n_planes + 1) * n_words + n_modules + CHUNK + TALLIES
+    return n_values + 2 * (table_u + table_h + table_d) + VERSIONS * (n_modules + 1) + -(-halves // 2)
+
+
+def run_network(launches: list[tuple[int, int, int, int, int]], arguments: tuple) -> None:
+    """Launch once for each (first step of every block, steps, first mac, last mac + 1, macs that a block of the grid takes)."""
+    indices, indptr, row_of_feature, flags, blocks, first_step, macs, sources, parents, rates = arguments[:10]
+    u_powers, u_factors, constants, modes, sigmoid, multipliers, key, *state = arguments[10:]
+    xp = launch.current().xp
+    table, counts, n_blocks = np.array(macs.tolist()), multipliers.tolist(), len(blocks) - 1
+    sizes = room_sizes(table, counts)
+    words = room_words(*sizes)
+    in_scratch = words if 8 * words > SHARED_BYTES else 0
+    most = min(FREE_BLOCKS, max(1, SCRATCH_BYTES // (8 * words))) if in_scratch else FREE_BLOCKS
+    grids = [max(1, min(most, -(-(stop - first) // each) * n_blocks)) for _, _, first, stop, each in launches]
+    common = (
+        *(indices, indptr, row_of_feature, I32(row_of_feature.shape[1]), xp.asarray(flags), xp.asarray(blocks), I64(n_blocks)),
+        *(I64(first_step), xp.asarray(macs), I32(len(table)), I32(state[3].shape[1]), sources, parents, xp.asarray(rates)),
+        *(u_powers, u_factors, I32(u_powers.shape[1]), *numbers(F64, *constants.tolist()), *numbers(I32, *modes.tolist())),
+        *(*numbers(F64, *sigmoid.tolist()), xp.asarray(multipliers), I32(len(counts)), I32(max(counts, default=1).bit_length())),
+        *(*numbers(U32, *key.tolist()), *numbers(I32, *sizes), I64(in_scratch), scratch(max(grids, default=0) * in_scratch)),
+        *state,
+    )
+    warps = max(1, min(NETWORK_WARPS, max(sizes[4], -(-sizes[5] // WARP))))
+    shared = 0 if in_scratch else 8 * words
+    for grid, (offset, n_steps, *share) in zip(grids, launches, strict=True):
+        own = (I64(offset), I64(n_steps), *numbers(I32, *share))
+        launch.run("sparsey_network", "nm_sparsey_network_run", (grid,), (WARP * warps,), (*own, *common), shared)
+
+
+def longest_block(blocks: Any) -> int:
+    """Steps of the longest block."""
+    bounds = blocks.tolist()
+    return max((stop - start for start, stop in zip(bounds[:-1], bounds[1:], strict=True)), default=0)
+
+
+def run_in_time(
+    indices: Any,
+    indptr: Any,
+    row_of_feature: Any,
+    flags: Any,
+    blocks: Any,
+    first_step: int,
+    macs: Any,
+    sources: Any,
+    parents: Any,
+    rates: Any,
+    u_powers: Any,
+    u_factors: Any,
+    constants: Any,
+    modes: Any,
+    sigmoid: Any,
+    multipliers: Any,
+    key: Any,
+    bits: Any,
+    n_weights: Any,
+    frozen: Any,
+    codes: Any,
+    recalled: Any,
+    age: Any,
+    sends: Any,
+    familiarity: Any,
+    versions: Any,
+) -> None:
+    """Steps one after the other, levels bottom-up.
+
+    Where no level has macs to work side by side, or many blocks of episodes do, a block of the grid walks a whole network
+    through a block of episodes; otherwise every step of every level is a launch of its own, with a block for each mac.
+    """
+    n_steps, levels = longest_block(blocks), [row[LEVEL] for row in macs.tolist()]
+    starts = [levels.index(level) for level in sorted(set(levels))] + [len(levels)]
+    if len(starts) - 1 == len(levels) or len(blocks) - 1 >= SIDE_BY_SIDE:
+        launches = [(0, n_steps, 0, len(levels), len(levels))]
+    else:
+        by_level = list(zip(starts[:-1], starts[1:], strict=True))
+        launches = [(t, 1, first, stop, 1) for t in range(n_steps) for first, stop in by_level]
+    if not n_steps:
+        return
+    inputs = (indices, indptr, row_of_feature, flags, blocks, first_step, macs, sources, parents, rates, u_powers, u_factors)
+    state = (bits, n_weights, frozen, codes, recalled, age, sends, familiarity, versions)
+    run_network(launches, (*inputs, constants, modes, sigmoid, multipliers, key, *state))
+
+
+def run_by_level(
+    indices: Any,
+    indptr: Any,
+    row_of_feature: Any,
+    flags: Any,
+    blocks: Any,
+    level_starts: Any,
+    first_step: int,
+    macs: Any,
+    sources: Any,
+    parents: Any,
+    rates: Any,
+    u_powers: Any,
+    u_factors: Any,
+    constants: Any,
+    modes: Any,
+    sigmoid: Any,
+    multipliers: Any,
+    key: Any,
+    bits: Any,
+    n_weights: Any,
+    frozen: Any,
+    codes: Any,
+    recalled: Any,
+    age: Any,
+    sends: Any,
+    familiarity: Any,
+    versions: Any,
+) -> None:
+    """The same where nothing comes down: one launch a level, a block for each mac and block of episodes, time inside."""
+    n_steps, starts = longest_block(blocks), level_starts.tolist()
+    if not n_steps:
+        return
+    launches = [(0, n_steps, first, stop, 1) for first, stop in zip(starts[:-1], starts[1:], strict=True)]
+    inputs = (indices, indptr, row_of_feature, flags, blocks, first_step, macs, sources, parents, rates, u_powers, u_factors)
+    state = (bits, n_weights, frozen, codes, recalled, age, sends, familiarity, versions)
+    run_network(launches, (*inputs, constants, modes, sigmoid, multipliers, key, *state))
+
+
+def project_back(codes: Any, macs: Any, n_first: int, sources: Any, bits: Any, out_scores: Any) -> None:
+    """Score every feature by the share of winners that have a weight from it: one block an item."""
+    n_items, n_features = out_scores.shape
+    if not n_items:
+        return
+    shared = 4 * n_features
+    in_scratch = shared > SHARED_BYTES
+    (blocks,) = grid_for(n_items, 1)
+    if in_scratch:
+        blocks = max(1, min(blocks, SCRATCH_BYTES // shared))
+    arguments = (
+        *(codes, I64(n_items), I32(codes.shape[1]), launch.current().xp.asarray(macs), I32(n_first), sources, bits),
+        *(I32(in_scratch), scratch(-(-blocks * n_features // 2) if in_scratch else 0), out_scores, I32(n_features)),
+    )
+    launch.run(
+        "sparsey_network", "nm_sparsey_network_project", (blocks,), (PICTURE_THREADS,), arguments, 0 if in_scratch else shared
+    )

@@ -42,6 +42,7 @@ CLASSES: dict[str, tuple[str, str]] = {
     "sparsey.SparseyLevel": ("neuromem.sparsey.level", "SparseyLevel"),
     "sparsey.SparseyNetwork": ("neuromem.sparsey.network", "SparseyNetwork"),
     "sparsey.SparseySequenceMemory": ("neuromem.sparsey.sequence", "SparseySequenceMemory"),
+    "sparsey.SparseyContextMac": ("neuromem.sparsey.context_mac", "SparseyContextMac"),
     "sparsey.LabelField": ("neuromem.sparsey.label_field", "LabelField"),
     "sparsey.OrientedEdgeEncoder": ("neuromem.sparsey.encode", "OrientedEdgeEncoder"),
     "sparsey.ThermometerEncoder": ("neuromem.sparsey.encode", "ThermometerEncoder"),

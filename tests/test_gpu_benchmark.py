@@ -16,7 +16,7 @@ PATH = Path(__file__).parent.parent / "benchmarks" / "gpu_sparsey.py"
 SPEC = importlib.util.spec_from_file_location("gpu_sparsey_benchmark", PATH)
 bench = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(bench)
-TINY = bench.Sizes(learned=2, recalled=2, labelled=3, pictures=2, codes=(2, 3), chained=2, copied=1 << 10)
+TINY = bench.Sizes(learned=2, recalled=2, labelled=3, pictures=2, codes=(2, 3), chained=2, copied=1 << 10, streamed=2, replayed=2)
 CASES = bench.cases(TINY)
 
 
@@ -24,6 +24,7 @@ CASES = bench.cases(TINY)
 def cupy(monkeypatch):
     if reason := missing():
         pytest.skip(reason)
+    monkeypatch.setattr(twins, "NETWORK_WARPS", 1)  # threads cost time here
     with fake_gpu(monkeypatch) as module:
         yield module
 

@@ -20,6 +20,7 @@ from neuromem import (
     Memory,
     ModernHopfield,
     SparseDistributedMemory,
+    SparseyContextMac,
     SparseyLayer,
     SparseyLevel,
     SparseyMac,
@@ -79,6 +80,7 @@ MEMORIES = {
     "layer": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, random_state=0),
     "network": network,
     "sequences": lambda: SparseySequenceMemory(WIDTH, 8, 16, saturation_limit=0.25, random_state=0),
+    "context": lambda: SparseyContextMac(WIDTH, 8, 16, n_parents=2, saturation_limit=0.25, random_state=0),
     "layer, patches": lambda: SparseyLayer((8, 8), 1, (4, 4), (2, 2), 4, 16, winners="uniform", random_state=0),
 }
 

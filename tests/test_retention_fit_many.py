@@ -180,3 +180,18 @@ def test_fits_that_have_not_settled_are_told(monkeypatch):
     monkeypatch.setattr(kernels, "fit_curves", never)
     with pytest.warns(ConvergenceWarning, match="1 of 1 fits have not settled"):
         fit_many([0, 1, 2], [[9, 8, 5]], 10, floor=0)
+
+
+@pytest.mark.filterwarnings("ignore::neuromem.errors.NeuromemWarning")
+@by_floor
+@pytest.mark.parametrize("model", ["exponential", "exp_asymptote", "exp_sqrt", "hyperbolic"])
+def test_curves_of_another_family_settle_too(model, floor):
+    """Newton's steps with second derivatives: without them a model that does not fit creeps to its top, or never comes there."""
+    rng = np.random.default_rng(6)
+    a, b = rng.uniform(0.5, 1, (400, 1)), rng.uniform(0.02, 0.5, (400, 1))
+    k = rng.binomial(100, floor + (1 - floor) * a * (1 + T24) ** -b)
+    found = fit_many(T24, k, 100, model=model, floor=floor)
+    assert found.settled.mean() > 0.99
+    best = [fit_curve(T24, row, 100, model=model, floor=floor) for row in k[:8]]
+    same = [np.allclose(mine, fit.vector, rtol=1e-4) for mine, fit in zip(found.parameters, best, strict=False)]
+    assert np.mean(same) >= 0.5  # the likelihood of some has several tops

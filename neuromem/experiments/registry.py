@@ -83,7 +83,13 @@ EXPERIMENTS = {
             seeds=40,
         ),
         Experiment(
-            "weizmann", "weizmann", "ten actions of a person never seen", "weizmann", "10", "none for this protocol", seeds=5
+            "weizmann",
+            "weizmann",
+            "ten actions of a person never seen, goes on when called again",
+            "weizmann",
+            "15",
+            "none for this protocol",
+            seeds=5,
         ),
         Experiment(
             "weizmann-replay",

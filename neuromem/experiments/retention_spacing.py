@@ -9,6 +9,7 @@ import numpy as np
 
 from neuromem import HopfieldNetwork, WillshawMemory
 from neuromem.experiments.result import Result
+from neuromem.experiments.retention_memories import each_an_episode
 from neuromem.experiments.workers import one_thread_each
 from neuromem.hcam import ChunkMemory
 from neuromem.retention import (
@@ -25,7 +26,7 @@ from neuromem.retention import (
     spacing_probe,
     spacing_surface,
 )
-from neuromem.sparsey import SparseyMac
+from neuromem.sparsey import SparseyLevel, SparseyMac, SparseyNetwork, SparseySequenceMemory
 from neuromem.sweep import run_tasks
 
 WIDTH, N_CLASSES = 64, 12
@@ -55,12 +56,27 @@ class System:
     n_targets: int = 100
 
 
+def two_levels(seed: int) -> SparseyNetwork:
+    """A mac over items, and one over its codes that last twice as long."""
+    return SparseyNetwork(128, [SparseyLevel(8, 250), SparseyLevel(8, 32, persistence=2)], random_state=seed)
+
+
 LABELLED, SIGNS = LabelledSigns(WIDTH), RandomSigns(WIDTH)
 SYSTEMS: dict[str, System] = {
     # the slowest first, so that it does not end alone
     "Sparsey, permanence": System(
         lambda seed: SparseyMac(128, 16, 32, decay="permanence", random_state=seed), SparseBits(128, 10), "recognition", 30
     ),
+    "Sparsey, sequence memory": System(
+        lambda seed: each_an_episode(SparseySequenceMemory(128, 8, 250, random_state=seed)),
+        SparseBits(128, 10),
+        "recognition",
+        30,
+    ),
+    "Sparsey, sequence memory, one long episode": System(
+        lambda seed: SparseySequenceMemory(128, 8, 250, random_state=seed), SparseBits(128, 10), "recognition", 30
+    ),
+    "Sparsey, network": System(lambda seed: each_an_episode(two_levels(seed)), SparseBits(128, 10), "recognition", 30),
     "linear associator, decay 0.01": System(
         lambda seed: LinearAssociator(WIDTH, n_classes=N_CLASSES, decay=0.01), LABELLED, "labels"
     ),

@@ -106,7 +106,10 @@ def fit_many(
 
     Notes
     -----
-    The same fits as :func:`fit_curve`, from one start (the best of a table of rates by least squares) instead of many.
+    The same fits as :func:`fit_curve`, from one start instead of many: the best of a table of rates by least squares; of counts
+    the next lower rate at which nothing was seen that had next to no chance.  Where a model does not fit at all, such as an
+    exponential to counts about a power law without a floor, the likelihood may have several tops, and one start may end at
+    another one than many (one curve in ten there).
 
     Examples
     --------

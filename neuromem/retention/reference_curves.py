@@ -30,7 +30,7 @@ def evaluate(
     if gaussian:
         p = floor + scale * left
         return 0.5 * (n * (y - p) ** 2).sum(), slopes @ (n * (y - p)), slopes * n @ slopes.T
-    slopes = np.where((left < 0) | (left > 1), 0, slopes)
+    slopes = np.where((left < 0) | (left > 1) | (floor + scale * left < CLIP), 0, slopes)
     p = np.clip(floor + scale * np.clip(left, 0, 1), CLIP, 1 - CLIP)
     loss = -(y * np.log(p) + (n - y) * np.log1p(-p)).sum()
     weights = n / (p * (1 - p)) if expected else y / p**2 + (n - y) / (1 - p) ** 2

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from neuromem.sparsey import encode
     from neuromem.sparsey.active import ActiveRows
     from neuromem.sparsey.classifier import SparseyClassifier
+    from neuromem.sparsey.context_mac import SparseyContextMac
     from neuromem.sparsey.label_field import LabelField
     from neuromem.sparsey.layer import SparseyLayer
     from neuromem.sparsey.level import FieldGrid, SparseyLevel
@@ -21,6 +22,7 @@ HOME = {
     "LabelField": "label_field",
     "MultiScaleSparseyClassifier": "multiscale",
     "SparseyClassifier": "classifier",
+    "SparseyContextMac": "context_mac",
     "SparseyLayer": "layer",
     "SparseyLevel": "level",
     "SparseyMac": "mac",
@@ -34,6 +36,7 @@ __all__ = [
     "LabelField",
     "MultiScaleSparseyClassifier",
     "SparseyClassifier",
+    "SparseyContextMac",
     "SparseyLayer",
     "SparseyLevel",
     "SparseyMac",

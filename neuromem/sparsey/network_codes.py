@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import as_array, backend_of
+from neuromem.backend import array_module, as_array, to_host
 from neuromem.errors import InputError, SaturationWarning
 from neuromem.parallel import kernel_threads
 from neuromem.protocols import Recall
@@ -50,27 +50,28 @@ class NetworkCodes(NetworkState):
     def _frames(self, X: Any) -> ActiveRows:
         width = self.n_features_in_ if self._is_fitted() else self.n_inputs
         if isinstance(X, ActiveRows):
-            self._check_device(backend_of(X=X.indices))
+            self._check_device(self._backend(X=X.indices))
             if width is not None and X.n_features != width:
                 raise InputError(f"X has {X.n_features} features, {type(self).__name__} was made for {width}")
             return X
         X = as_array(X)
-        self._check_device(backend_of(X=X))
+        self._check_device(self._backend(X=X))
         return ActiveRows.from_dense(validate.binary_items(X, width, owner=type(self).__name__))
 
     def _trace_of(self, history: tuple[np.ndarray, ...]) -> NetworkTrace:
         codes, recalled, ages, _, familiarity, versions = history
         starts = self.tables_.level_starts
+        xp = array_module(codes)
         parts: list[tuple[np.ndarray, ...]] = []
         first = 0
         for j, level in enumerate(self._level_list()):
-            macs = slice(starts[j], starts[j + 1])
+            macs = slice(int(starts[j]), int(starts[j + 1]))
             n_macs = int(starts[j + 1] - starts[j])
             modules = slice(first, first + n_macs * level.n_modules)
             first = modules.stop
             shape = (len(codes), n_macs, level.n_modules)
             dtype = np.uint8 if level.units_per_module <= 255 else np.uint16  # -1 wraps to "silent"
-            seen = np.where(versions[:, macs] == ABSENT, np.nan, versions[:, macs])
+            seen = xp.where(versions[:, macs] == ABSENT, np.nan, versions[:, macs])
             named = (codes[:, modules].astype(dtype).reshape(shape), recalled[:, modules].astype(dtype).reshape(shape))
             parts.append((*named, ages[:, macs], familiarity[:, macs], seen))
         return NetworkTrace(*zip(*parts, strict=True))
@@ -78,13 +79,13 @@ class NetworkCodes(NetworkState):
     def _recall_of(self, history: tuple[np.ndarray, ...], k: int) -> Recall:
         """What the first level's codes stand for, as ``read`` returns it."""
         trace = self._trace_of(history)
-        n = len(history[0])
-        values = np.zeros((n, k, self.n_features_in_), np.float32)
+        n, xp = len(history[0]), array_module(history[0])
+        values = xp.zeros((n, k, self.n_features_in_), np.float32)
         values[:, 0] = self._project(history[0])
-        scores = np.full((n, k), -np.inf, np.float32)
+        scores = xp.full((n, k), -np.inf, np.float32)
         scores[:, 0] = mean_awake(trace.familiarity[0], trace.ages[0])
         info = {"codes" if j == 0 else f"codes_{j}": codes for j, codes in enumerate(trace.codes)}
-        return Recall(values, np.full((n, k), -1, np.int64), scores, info)
+        return Recall(values, xp.full((n, k), -1, np.int64), scores, info)
 
     def reset(self) -> None:
         """Forget everything; parameters stay."""
@@ -108,6 +109,7 @@ class NetworkCodes(NetworkState):
         """
         self._check_fitted()
         codes = as_array(codes)
+        self._check_device(self._backend(codes=codes))
         level, n_first = self._level_list()[0], int(self.tables_.level_starts[1])
         if codes.ndim != 3 or codes.shape[1:] != (n_first, level.n_modules) or codes.dtype.kind not in "iu":
             raise InputError(
@@ -118,20 +120,20 @@ class NetworkCodes(NetworkState):
             raise InputError(f"codes has winners outside 0 ... {level.units_per_module - 1}")
         if (silent.any(axis=2) != silent.all(axis=2)).any():
             raise InputError("codes has a mac that is silent in some of its modules only")
-        return self._project(np.where(silent, -1, codes).astype(np.int32).reshape(len(codes), -1))
+        winners = array_module(codes).where(silent, np.int32(-1), codes.astype(np.int32))
+        return self._project(winners.reshape(len(codes), n_first * level.n_modules))
 
     def _project(self, codes: np.ndarray) -> np.ndarray:
-        from neuromem.sparsey import kernels
-
-        tables = self.tables_
-        scores = np.empty((len(codes), self.n_features_in_), np.float32)
+        tables, backend = self.tables_, self._backend(codes=codes)
+        kernels = backend.kernels("sparsey")
+        scores = backend.xp.empty((len(codes), self.n_features_in_), np.float32)
         n_first = int(tables.level_starts[1])
         with kernel_threads(RECONSTRUCT_NS * len(codes) * n_first * tables.macs[0, 1] * self.n_features_in_):
-            kernels.project_back(codes, tables.macs, n_first, tables.sources, self.weights_, scores)
+            kernels.project_back(codes, tables.macs, n_first, self.placed_tables_[0], self.weights_, scores)
         return scores
 
     def saturation(self) -> list[dict[str, np.ndarray]]:
-        """How full the memory is: per level, per mac.
+        """How full the memory is: per level, per mac; counted on the host.
 
         Returns
         -------
@@ -142,6 +144,7 @@ class NetworkCodes(NetworkState):
         from neuromem.sparsey.kernels import mac_signals as column
 
         self._check_fitted()
+        weights, frozen = to_host(self.weights_), to_host(self.frozen_)
         rows: list[list[list[float]]] = [[] for _ in self._level_list()]
         for mac in self.tables_.macs:
             n_modules, units, n_words = int(mac[column.MODULES]), int(mac[column.UNITS]), int(mac[column.WORDS])
@@ -150,11 +153,11 @@ class NetworkCodes(NetworkState):
             fills = []
             for n, per_row in ((column.N_UP, cells), (column.N_ACROSS, cells - units), (column.N_DOWN, cells)):
                 size = int(mac[n]) * n_words
-                set_bits = int(np.bitwise_count(self.weights_[place : place + size]).sum())
+                set_bits = int(np.bitwise_count(weights[place : place + size]).sum())
                 fills.append(set_bits / (int(mac[n]) * per_row) if mac[n] else np.nan)
                 place += size
             own = slice(int(mac[column.FIRST_CELL]), int(mac[column.FIRST_CELL]) + cells)
-            rows[int(mac[column.LEVEL])].append([*fills, float(self.frozen_[own].mean())])
+            rows[int(mac[column.LEVEL])].append([*fills, float(frozen[own].mean())])
         names = ("up", "across", "down", "frozen")
         return [dict(zip(names, np.array(level).T, strict=True)) for level in rows]
 
@@ -163,9 +166,11 @@ class NetworkCodes(NetworkState):
 
         if self.saturation_warned_:
             return
-        macs = self.tables_.macs
-        set_weights = np.add.reduceat(self.n_weights_, macs[:, column.FIRST_CELL])
-        fill = float((set_weights / (macs[:, column.N_UP] * macs[:, column.MODULES] * macs[:, column.UNITS])).max())
+        macs, xp = self.tables_.macs, array_module(self.n_weights_)
+        cells = macs[:, column.MODULES] * macs[:, column.UNITS]
+        upto = xp.concatenate([xp.zeros(1, np.int64), xp.cumsum(self.n_weights_, dtype=np.int64)])
+        set_weights = xp.diff(upto[xp.asarray(np.concatenate([[0], np.cumsum(cells)]))])
+        fill = float((set_weights / xp.asarray(macs[:, column.N_UP] * cells)).max())
         if fill > SATURATED_FILL:
             self.saturation_warned_ = True
             warnings.warn(
@@ -179,4 +184,4 @@ class NetworkCodes(NetworkState):
 def mean_awake(familiarity: np.ndarray, ages: np.ndarray) -> np.ndarray:
     """Mean of G (n, n_macs) over the macs that hold a code, float32 (n,)."""
     awake: Sequence[int] = (ages > 0).sum(axis=1)
-    return (familiarity.sum(axis=1) / np.maximum(1, awake)).astype(np.float32)
+    return (familiarity.sum(axis=1) / array_module(ages).maximum(1, awake)).astype(np.float32)

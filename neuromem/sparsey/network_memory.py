@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import as_array, backend_of
+from neuromem.backend import NUMPY, array_module, as_array, is_device_array, to_host
 from neuromem.errors import InputError
 from neuromem.parallel import kernel_threads
 from neuromem.protocols import Recall
@@ -42,39 +42,41 @@ class Continuation:
 class NetworkMemory(NetworkCodes):
     """Base of :class:`SparseyNetwork` and :class:`SparseySequenceMemory`; subclasses say what levels it has."""
 
+    _ON_GPU = True
+
     # ---------------------------------------------------------------- steps
 
     def _run(
         self, frames: ActiveRows, flags: np.ndarray, context: tuple[np.ndarray, ...], keep: bool
     ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Histories of steps (one chunk's where ``keep`` is false), without their first row, and the context left."""
-        tables = self.tables_
+        tables, xp = self.tables_, self._backend(X=frames.indices).xp
         per_step = 8 * tables.n_modules + 72 * len(tables.macs)
         size = max(1, CHUNK_BYTES // per_step)
         parts: list[tuple[np.ndarray, ...]] = []
         for start in range(0, len(flags), size):
             chunk = flags[start : start + size]
-            history = tuple(np.empty((len(chunk) + 1, *array.shape), array.dtype) for array in context)
+            history = tuple(xp.empty((len(chunk) + 1, *array.shape), array.dtype) for array in context)
             for rows, array in zip(history, context, strict=True):
                 rows[0] = array
             self._run_chunk(frames.rows(start, start + len(chunk)), chunk, self.step_ + start, history)
             context = tuple(rows[-1].copy() for rows in history)
             parts = [*parts, history] if keep else [history]
         if not parts:
-            return tuple(np.empty((0, *array.shape), array.dtype) for array in context), context
+            return tuple(xp.empty((0, *array.shape), array.dtype) for array in context), context
         if len(parts) == 1:
             return tuple(rows[1:] for rows in parts[0]), context
-        return tuple(np.concatenate([part[i][1:] for part in parts]) for i in range(len(context))), context
+        return tuple(xp.concatenate([part[i][1:] for part in parts]) for i in range(len(context))), context
 
     def _run_chunk(self, frames: ActiveRows, flags: np.ndarray, first_step: int, history: tuple[np.ndarray, ...]) -> None:
-        from neuromem.sparsey import kernels
-
-        tables = self.tables_
+        tables, backend = self.tables_, self._backend(X=frames.indices)
+        kernels = backend.kernels("sparsey")
         blocks = np.array([0, len(flags)], np.int64)
         if not (flags & LEARNS).any():
-            blocks = block_bounds(flags)
+            blocks = block_bounds(flags, STEPS_PER_BLOCK if backend == NUMPY else 1)
         constants, modes, sigmoid, multipliers = self._settings()
-        network = (tables.macs, tables.sources, tables.parents, tables.rates, *self.u_tables_)
+        sources, parents, *u_tables = self.placed_tables_
+        network = (tables.macs, sources, parents, tables.rates, *u_tables)
         common = (*network, constants, modes, sigmoid, multipliers)
         state = (self.rng_key_, self.weights_, self.n_weights_, self.frozen_, *history)
         inputs = (frames.indices, frames.indptr, self.row_of_feature_, flags, blocks)
@@ -101,7 +103,7 @@ class NetworkMemory(NetworkCodes):
         memory = self
         if not self._is_fitted():
             memory = type(self)(**self.get_params(deep=False))
-            memory._allocate(frames.n_features)
+            memory._allocate(frames.n_features, self._backend(X=frames.indices))
         flags = memory._flags(len(frames), lengths, 0)
         return memory, memory._run(frames, flags, memory._empty_context(), True)[0]
 
@@ -124,7 +126,7 @@ class NetworkMemory(NetworkCodes):
         frames = self._frames(X)
         flags = self._flags(len(frames), lengths, LEARNS if learn else 0)
         if not self._is_fitted():
-            self._allocate(frames.n_features)
+            self._allocate(frames.n_features, self._backend(X=frames.indices))
         history, context = self._run(frames, flags, self._context(), True)
         self._advance(context, len(frames), learn)
         return self._trace_of(history)
@@ -149,6 +151,7 @@ class NetworkMemory(NetworkCodes):
         Parameters
         ----------
         items : array of 0 and 1 (n, n_features), or ActiveRows
+            The first ones decide where the memory lives: on a GPU if they are CuPy's.
         targets, tags : None
             A network stores neither.
         lengths : list of int, optional
@@ -164,6 +167,8 @@ class NetworkMemory(NetworkCodes):
         ------
         InputError
             If the frames are not binary, are not two-dimensional, or have another width, or lengths do not sum to n.
+        BackendError
+            If they live on another device than the memory.
         """
         if targets is not None or tags is not None:
             raise InputError(f"{type(self).__name__} stores no targets or tags")
@@ -173,11 +178,12 @@ class NetworkMemory(NetworkCodes):
         frames = self._frames(items)
         flags = self._flags(len(frames), lengths, LEARNS)
         if not self._is_fitted():
-            self._allocate(frames.n_features)
+            self._allocate(frames.n_features, self._backend(X=frames.indices))
         first = self.n_stored_
         _, context = self._run(frames, flags, self._context(), False)
         self._advance(context, len(frames), True)
-        return np.arange(first, first + len(frames), dtype=np.int64)
+        ids: np.ndarray = array_module(self.weights_).arange(first, first + len(frames), dtype=np.int64)
+        return ids
 
     def trace(self, frames: Any, lengths: Any = None) -> NetworkTrace:
         """Recognise sequences: codes and familiarity of all levels at every step; nothing changes.
@@ -242,12 +248,13 @@ class NetworkMemory(NetworkCodes):
             Given features as they are, the others as scores in [0, 1].
         """
         self._check_fitted()
-        cues = as_array(cues)
-        self._check_device(backend_of(cues=cues))
-        cues = validate.binary_items(cues, self.n_features_in_, name="cues", owner=type(self).__name__)
+        cues = validate.binary_items(as_array(cues), self.n_features_in_, name="cues", owner=type(self).__name__)
         known = validate.feature_mask(known, *cues.shape)
-        _, history = self._read(np.where(known, cues, 0).astype(np.uint8), np.ones(len(cues), np.int64))
-        found: np.ndarray = np.where(known, cues, self._project(history[0])).astype(np.float32)
+        if not is_device_array(known):
+            known = array_module(cues).asarray(known)
+        xp = self._backend(cues=cues, known=known).xp
+        _, history = self._read(xp.where(known, cues, 0).astype(np.uint8), np.ones(len(cues), np.int64))
+        found: np.ndarray = xp.where(known, cues, self._project(history[0])).astype(np.float32)
         return found
 
     def complete_sequence(self, prompt: Any, n_steps: int, *, stop_below: float = 0.0) -> Continuation:
@@ -276,14 +283,16 @@ class NetworkMemory(NetworkCodes):
         validate.number(stop_below, "stop_below", low=0, high=1)
         frames = self._frames(prompt)
         flags = np.concatenate([self._flags(len(frames), None, 0), np.full(n_steps, FREE, np.uint8)])
-        indptr = np.concatenate([frames.indptr, np.full(n_steps, frames.indptr[-1])])
-        whole = ActiveRows(frames.indices, indptr, frames.n_features)
+        xp = array_module(frames.indptr)
+        indptr = xp.concatenate([frames.indptr, frames.indptr[-1:].repeat(n_steps)])
+        whole = ActiveRows._trusted(frames.indices, indptr, frames.n_features)
         history, _ = self._run(whole, flags, self._empty_context(), True)
         history = tuple(rows[len(frames) :] for rows in history)
         n_first = int(self.tables_.level_starts[1])
         versions = history[5][:, :n_first]
-        support = np.where(versions[:, :, 5] >= 0, versions[:, :, 5], versions[:, :, [1, 3]].max(axis=2)).clip(0).mean(axis=1)
-        below = np.flatnonzero(support < stop_below)
+        both, either = versions[:, :, 5], xp.maximum(versions[:, :, 1], versions[:, :, 3])
+        support = xp.maximum(xp.where(both >= 0, both, either), 0.0).mean(axis=1)
+        below = xp.flatnonzero(support < stop_below)
         stop = int(below[0]) if len(below) else n_steps
         history = tuple(rows[:stop] for rows in history)
         return Continuation(self._project(history[0]), support[:stop], self._trace_of(history))
@@ -291,16 +300,16 @@ class NetworkMemory(NetworkCodes):
 
 def checked_lengths(lengths: Any, n_steps: int) -> np.ndarray:
     """Lengths of sequences, int64; InputError unless they are positive and sum to ``n_steps``."""
-    found = np.atleast_1d(as_array(lengths))
+    found = np.atleast_1d(to_host(as_array(lengths)))
     if found.ndim != 1 or (found.dtype.kind not in "iu" and found.size) or (found < 1).any() or int(found.sum()) != n_steps:
         raise InputError(f"lengths is {lengths!r}, positive integers that sum to {n_steps} were expected")
     return found.astype(np.int64)
 
 
-def block_bounds(flags: np.ndarray) -> np.ndarray:
-    """Cut steps into blocks of whole episodes, int64 (n_blocks + 1,)."""
+def block_bounds(flags: np.ndarray, n_steps: int = STEPS_PER_BLOCK) -> np.ndarray:
+    """Cut steps into blocks of whole episodes, each of at least ``n_steps`` steps, int64 (n_blocks + 1,)."""
     bounds = [0]
     for start in np.flatnonzero(flags & BEGINS):
-        if start - bounds[-1] >= STEPS_PER_BLOCK:
+        if start - bounds[-1] >= n_steps:
             bounds.append(int(start))
     return np.array([*bounds, len(flags)], np.int64)

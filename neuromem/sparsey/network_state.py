@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from functools import cached_property
 from math import lcm
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import NUMPY, Backend, array_module, backend_of
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, FormatError, InputError
 from neuromem.protocols import ItemSpec
@@ -38,9 +39,9 @@ class NetworkState(Estimator):
         "familiarity_": (np.float64, 1),
         "versions_": (np.float64, 2),
     }
-    _CONTEXT = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
+    _CONTEXT: ClassVar[tuple[str, ...]] = ("codes_", "recalled_", "ages_", "sends_", "familiarity_", "versions_")
     _SCALARS = ("n_features_in_", "step_", "n_stored_", "entropy_", "saturation_warned_")
-    _DERIVED = ("tables_", "row_of_feature_", "u_tables_", "rng_key_")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("tables_", "row_of_feature_", "u_tables_", "placed_tables_", "rng_key_")
     # parameters, which the subclasses take
     n_inputs: int | None
     backoff: str
@@ -126,30 +127,38 @@ class NetworkState(Estimator):
 
     # ---------------------------------------------------------------- state
 
-    def _allocate(self, n_features: int) -> None:
-        """Make the empty memory for frames of ``n_features``."""
+    def _backend(self, **arrays: Any) -> Backend:
+        """Where the memory lives once it does, which is where the given arrays must live too."""
+        return backend_of(**arrays, memory=self.weights_) if self._is_fitted() else backend_of(**arrays)
+
+    def _allocate(self, n_features: int, backend: Backend = NUMPY) -> None:
+        """Make the empty memory for frames of ``n_features``, where such frames live."""
         self._validate_params()
-        tables = network_tables(self._level_list(), n_features)
+        self._check_device(backend)
+        xp = backend.xp
+        tables = self._tables_for(n_features)
         self.entropy_ = [int(word) for word in seed_sequence_of(self.random_state).generate_state(4)]
         self.n_features_in_ = n_features
         self.step_ = self.n_stored_ = 0
         self.saturation_warned_ = False
-        self.weights_ = np.zeros(tables.n_words, np.uint64)
-        self.n_weights_ = np.zeros(tables.n_cells, np.int32)
-        self.frozen_ = np.zeros(tables.n_cells, bool)
+        self.weights_ = xp.zeros(tables.n_words, np.uint64)
+        self.n_weights_ = xp.zeros(tables.n_cells, np.int32)
+        self.frozen_ = xp.zeros(tables.n_cells, bool)
         self.tables_ = tables
-        self._set_context(self._empty_context())
+        if self._CONTEXT:
+            self._set_context(self._empty_context())
 
     def _empty_context(self) -> tuple[np.ndarray, ...]:
         """Codes, argmax codes, ages, sends, G and G of every version where nobody holds a code."""
         n_modules, n_macs = self.tables_.n_modules, len(self.tables_.macs)
+        xp = array_module(self.weights_)
         return (
-            np.full(n_modules, -1, np.int32),
-            np.full(n_modules, -1, np.int32),
-            np.zeros(n_macs, np.int32),
-            np.zeros(n_macs, np.int32),
-            np.zeros(n_macs),
-            np.full((n_macs, 7), ABSENT),
+            xp.full(n_modules, -1, np.int32),
+            xp.full(n_modules, -1, np.int32),
+            xp.zeros(n_macs, np.int32),
+            xp.zeros(n_macs, np.int32),
+            xp.zeros(n_macs, np.float64),
+            xp.full((n_macs, 7), ABSENT),
         )
 
     def _context(self) -> tuple[np.ndarray, ...]:
@@ -166,18 +175,28 @@ class NetworkState(Estimator):
     @cached_property
     def tables_(self) -> NetworkTables:
         """The network as the kernels see it."""
-        return network_tables(self._level_list(), self.n_features_in_)
+        return self._tables_for(self.n_features_in_)
+
+    def _tables_for(self, n_features: int) -> NetworkTables:
+        """The tables of a memory of frames of ``n_features``."""
+        return network_tables(self._level_list(), n_features)
 
     @cached_property
     def row_of_feature_(self) -> np.ndarray:
         """Afferent of each feature at each mac of the first level."""
-        return feature_rows(self.tables_, self.n_features_in_)
+        return array_module(self.weights_).asarray(feature_rows(self.tables_, self.n_features_in_))
 
     @cached_property
     def u_tables_(self) -> tuple[np.ndarray, np.ndarray]:
         """V and its win factor where U is the only signal."""
         _, modes, sigmoid, _ = self._settings()
         return u_tables(self.tables_.rates, sigmoid, int(modes[1]))
+
+    @cached_property
+    def placed_tables_(self) -> tuple[np.ndarray, ...]:
+        """What each mac sees, what sees it, and ``u_tables_``, where the memory lives."""
+        xp = array_module(self.weights_)
+        return tuple(xp.asarray(table) for table in (self.tables_.sources, self.tables_.parents, *self.u_tables_))
 
     @cached_property
     def rng_key_(self) -> np.ndarray:
@@ -205,7 +224,7 @@ class NetworkState(Estimator):
         if self._level_list()[0].n_connections(n_features) > arrays["weights_"].size:  # before any table is made
             raise FormatError("weights_ is too small for the receptive fields")
         try:
-            tables = network_tables(self._level_list(), n_features)
+            tables = self._tables_for(n_features)
         except InputError as error:
             raise FormatError(str(error)) from None
         n_macs = len(tables.macs)
@@ -213,10 +232,11 @@ class NetworkState(Estimator):
         shapes |= {"weights_": (tables.n_words,)}
         shapes |= dict.fromkeys(("codes_", "recalled_"), (tables.n_modules,)) | {"versions_": (n_macs, 7)}
         shapes |= dict.fromkeys(("ages_", "sends_", "familiarity_"), (n_macs,))
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise FormatError(f"{name} has shape {arrays[name].shape}, {shape} was expected")
-        self._check_context(tables, arrays)
+        for name in self._STATE:
+            if arrays[name].shape != shapes[name]:
+                raise FormatError(f"{name} has shape {arrays[name].shape}, {shapes[name]} was expected")
+        if self._CONTEXT:
+            self._check_context(tables, arrays)
         for mac in tables.macs:
             check_weights(mac, arrays)
 
@@ -251,8 +271,9 @@ class NetworkState(Estimator):
             self._check_fitted()
             n_features = self.n_features_in_
         self._validate_params()
-        tables = network_tables(self._level_list(), n_features)
-        return 8 * tables.n_words + 5 * tables.n_cells + 8 * tables.n_modules + 72 * len(tables.macs)
+        tables = self._tables_for(n_features)
+        context = 8 * tables.n_modules + 72 * len(tables.macs) if self._CONTEXT else 0
+        return 8 * tables.n_words + 5 * tables.n_cells + context
 
     @classmethod
     def _largest_within(cls, n_bytes: int, item_spec: ItemSpec, make: Any) -> Any:

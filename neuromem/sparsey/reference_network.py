@@ -346,6 +346,78 @@ def run_by_level(*arguments: Any) -> None:
     run_in_time(*arguments[:5], *arguments[6:])
 
 
+def run_given(
+    indices: Any,
+    indptr: Any,
+    row_of_feature: Any,
+    flags: Any,
+    blocks: Any,
+    given: Any,
+    first_step: int,
+    macs: Any,
+    sources: Any,
+    parents: Any,
+    rates: Any,
+    u_powers: Any,
+    u_factors: Any,
+    constants: Any,
+    modes: Any,
+    sigmoid: Any,
+    multipliers: Any,
+    key: Any,
+    bits: Any,
+    n_weights: Any,
+    frozen: Any,
+    out_codes: Any,
+    out_recalled: Any,
+    out_age: Any,
+    out_sends: Any,
+    out_familiarity: Any,
+    out_versions: Any,
+) -> None:
+    """Items one after the other: the mac's input, and one-hot tables of the codes that are given."""
+    n_features = row_of_feature.shape[1]
+    network = network_of(n_features, macs, sources, rates, constants, modes, (sigmoid, multipliers, key))
+    level, mac = network.levels[0], network.macs[0][0]
+    unpack(macs[0], bits, mac)
+    mac.frozen[:] = frozen
+    for i, flag in enumerate(flags):
+        mac.silence()
+        codes = []
+        for row in macs:
+            winners = given[i, row[FIRST_MODULE] : row[FIRST_MODULE] + row[MODULES]]
+            codes.append(winners[:, None] == np.arange(row[UNITS]))
+        x = np.zeros(n_features, bool)
+        x[indices[indptr[i] : indptr[i + 1]]] = True
+        free = bool(flag & FREE)
+        up = np.zeros(len(level.fields[0]), int) if free else x[level.fields[0]].astype(int)
+        across, n_across, _ = network.signal([(codes[0], 1)] if len(mac.across) else [])
+        down, n_down, _ = network.signal([(code, 1) for code in codes[1:]] if len(mac.down) else [])
+        signals = [(up, int(up.sum())), (across, n_across - (n_across > 0)), (down, n_down)]
+        network.step_number = first_step + i
+        young = level.critical_period is None or network.step_number < level.critical_period
+        network.step_mac(0, 0, signals, int(up.sum()), bool(flag & LEARNS) and young, free)
+        out_codes[i], out_recalled[i] = code_of(mac, mac.code), code_of(mac, mac.recalled)
+        out_age[i], out_sends[i], out_familiarity[i], out_versions[i] = mac.age, mac.sends, mac.familiarity, mac.versions
+    shape = (-1, macs[0, MODULES], macs[0, UNITS])
+    packed = pack_cells(np.concatenate([mac.up, mac.across, mac.down]).reshape(shape)).ravel()
+    bits[macs[0, FIRST_WORD] : macs[0, FIRST_WORD] + len(packed)] = packed
+    cells = slice(macs[0, FIRST_CELL], macs[0, FIRST_CELL] + macs[0, MODULES] * macs[0, UNITS])
+    n_weights[cells], frozen[cells] = mac.up.sum(axis=0), mac.frozen
+
+
+def unpack(row: Any, bits: Any, mac: Any) -> None:
+    """Weights of a mac as bytes, from its bits."""
+    tables = (mac.up, mac.across, mac.down)
+    n_rows = sum(len(table) for table in tables)
+    words = bits[row[FIRST_WORD] : row[FIRST_WORD] + n_rows * row[WORDS]].reshape(n_rows, row[WORDS])
+    whole = unpack_cells(words, int(row[MODULES]), int(row[UNITS])).reshape(n_rows, -1)
+    first = 0
+    for table in tables:
+        table[:] = whole[first : first + len(table)]
+        first += len(table)
+
+
 def project_back(codes: Any, macs: Any, n_first: int, sources: Any, bits: Any, out_scores: Any) -> None:
     """Share of winners with a weight from each feature, averaged over the macs awake that see it."""
     total, seen = np.zeros(out_scores.shape, np.float32), np.zeros(out_scores.shape, int)

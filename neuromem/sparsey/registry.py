@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem.kernel_registry import KernelRow
-from neuromem.sparsey import registry_network
+from neuromem.sparsey import registry_given, registry_network
 
 N_ITEMS, N_FEATURES, N_MACS, N_AFFERENTS, N_MODULES, UNITS, PADDED = 9, 24, 3, 16, 3, 5, 8
 SILENT = 255
@@ -175,4 +175,5 @@ KERNELS = [
     row("deskew_images", deskew_example, (1,)),
     row("gather_lists", gather_example, (2,)),
     *registry_network.ROWS,
+    *registry_given.ROWS,
 ]

@@ -7,7 +7,6 @@ import numpy as np
 from neuromem.kernel_registry import KernelRow
 
 N_STEPS, N_FEATURES = 14, 20
-ONE_BY_ONE = "a step needs the codes of the step before it and of the level below: too little at once for a GPU"
 CONSTANTS = np.array([0.1, 2.0, 100.0, 0.8, 0.9, 0.8, 0.7, 0.6])
 SIGMOID = np.array([0.1, 4.0, 1.0, 8.0])
 
@@ -99,7 +98,7 @@ def project_example() -> tuple:
 def row(name: str, make: Any, outputs: tuple[int, ...]) -> KernelRow:
     """A row whose plain form has the kernel's name."""
     function = f"neuromem.sparsey.kernels:{name}"
-    return KernelRow(name, function, make, outputs, f"neuromem.sparsey.reference_network:{name}", cpu_only=ONE_BY_ONE)
+    return KernelRow(name, function, make, outputs, f"neuromem.sparsey.reference_network:{name}")
 
 
 ROWS = [

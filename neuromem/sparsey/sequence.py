@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
+from neuromem.backend import array_module, as_array, is_device_array, to_host
 from neuromem.errors import FormatError, InputError
 from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState
@@ -177,6 +178,7 @@ class SparseySequenceMemory(NetworkMemory):
         Parameters
         ----------
         items : array of 0 and 1 (n, n_features), or ActiveRows
+            The first ones decide where the memory lives: on a GPU if they are CuPy's.
         targets : integers (number of sequences,), optional
             The class of each sequence, in 0 ... n_classes - 1; needs ``lengths``.
         tags : None
@@ -193,6 +195,8 @@ class SparseySequenceMemory(NetworkMemory):
         ------
         InputError
             If the frames are not binary or have another width, lengths do not sum to n, or labels do not fit.
+        BackendError
+            If they live on another device than the memory.
         """
         if targets is None:
             return super().write(items, tags=tags, lengths=lengths)
@@ -202,7 +206,7 @@ class SparseySequenceMemory(NetworkMemory):
             raise InputError("targets are labels of sequences: they need lengths, and n_classes from 1 up")
         frames = self._frames(items)
         per_sequence = checked_lengths(lengths, len(frames))
-        classes = np.asarray(targets)
+        classes = to_host(as_array(targets))
         fits = classes.shape == per_sequence.shape and classes.dtype.kind in "iu"
         if not fits or (len(classes) and not 0 <= classes.min() <= classes.max() < self.n_classes):
             raise InputError(
@@ -218,7 +222,8 @@ class SparseySequenceMemory(NetworkMemory):
         codes = trace.codes if self.label_code == "sampled" else trace.recalled
         field.learn(codes[0], np.repeat(classes, per_sequence))
         self.labels_ = field
-        return np.arange(first, first + len(frames), dtype=np.int64)
+        ids: np.ndarray = array_module(self.weights_).arange(first, first + len(frames), dtype=np.int64)
+        return ids
 
     def class_scores(self, items: Any, *, lengths: Any = None) -> np.ndarray:
         """Input to each class cell, summed over the frames of each sequence, float64 (number of sequences, n_classes).
@@ -238,6 +243,13 @@ class SparseySequenceMemory(NetworkMemory):
         if not len(per_sequence):
             return scores
         starts = np.concatenate([[0], np.cumsum(per_sequence)])[:-1]
+        if is_device_array(scores):
+            xp = array_module(scores)
+            frame = np.arange(len(frames)) - np.repeat(starts, per_sequence)
+            apart = xp.zeros((len(per_sequence), int(per_sequence.max()), self.n_classes), np.float64)
+            apart[xp.asarray(np.repeat(np.arange(len(per_sequence)), per_sequence)), xp.asarray(frame)] = scores
+            summed: np.ndarray = apart.sum(axis=1)
+            return summed
         found: np.ndarray = np.add.reduceat(scores, starts, axis=0)
         return found
 

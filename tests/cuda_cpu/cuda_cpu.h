@@ -218,8 +218,17 @@ static bool release_warps() {
     bool released = false;
     for (int first = 0; first < n_threads(); first += 32) {
         const int end = std::min(first + 32, n_threads());
-        unsigned ready = 0;
+        unsigned ready = 0, awake = 0;
+        bool together = true;  // the common case, which needs no look at every pair of lanes
         for (int i = first; i < end; ++i) {
+            const Thread& thread = threads[i];
+            if (thread.done) continue;
+            awake |= 1u << (i - first);
+            together = together && thread.wait == AT_WARP_BARRIER && thread.mask == 0xFFFFFFFFu &&
+                       thread.function == threads[first].function;
+        }
+        if (together) ready = awake;
+        for (int i = first; i < end && !together; ++i) {
             if (threads[i].done || threads[i].wait != AT_WARP_BARRIER) continue;
             bool all = true;
             for (int j = first; j < end; ++j) {

@@ -28,6 +28,8 @@ struct Region {
 };
 
 static std::vector<Region> regions;
+static Region* first_region;  // the same without the calls of a vector's functions, which are slow here: they are looked at too
+static size_t n_regions;
 
 NM_UNWATCHED static uint64_t flat_block() {
     const uint64_t row = blockIdx.y + static_cast<uint64_t>(gridDim.y) * blockIdx.z;
@@ -56,14 +58,16 @@ NM_UNWATCHED static void report(const Region& region, size_t byte, const Access&
 
 NM_UNWATCHED static void look(const void* place, size_t bytes, bool writes, bool atomic) {
     const unsigned char* start = static_cast<const unsigned char*>(place);
-    for (Region& region : regions) {
-        if (start < region.start || start >= region.start + region.bytes) continue;
+    for (Region *each = first_region, *end = each + n_regions; each != end; ++each) {
+        if (start < each->start || start >= each->start + each->bytes) continue;
+        Region& region = *each;
         const Thread& thread = threads[current];
         const Access now{true, atomic, flat_block(), current, thread.block_barriers, thread.warp_barriers,
                          thread.warp_meetings};
+        Cell* cells = region.cells.data();
         const size_t first = start - region.start;
         for (size_t byte = first; byte < first + bytes && byte < region.bytes; ++byte) {
-            Cell& cell = region.cells.data()[byte];
+            Cell& cell = cells[byte];
             const char* verb = atomic ? " updates " : writes ? " writes " : " reads ";
             const bool both_atomic = atomic && cell.write.atomic;
             if (!both_atomic && !ordered(cell.write, now, true)) report(region, byte, cell.write, true, verb);
@@ -84,7 +88,9 @@ NM_UNWATCHED static void look(const void* place, size_t bytes, bool writes, bool
 NM_UNWATCHED static void watch(const void* place, size_t bytes, bool writes, bool atomic) {
     if (!in_kernel) return;
     in_kernel = false;  // library functions that are called from here are not looked at
-    look(place, bytes, writes, atomic);
+    const char* stack = fibers[running].stack.get();
+    const bool own = place >= stack && place < stack + STACK;  // seen by no other thread
+    if (!own) look(place, bytes, writes, atomic);
     in_kernel = true;
 }
 
@@ -98,6 +104,8 @@ NM_UNWATCHED static void watch_block(size_t shared_bytes) {
     if (shared_bytes) regions.push_back({shared, shared_bytes, 1, -1, std::vector<Cell>(shared_bytes)});
     const size_t bytes = __stop_nm_shared - __start_nm_shared;
     if (bytes) regions.push_back({__start_nm_shared, bytes, 1, -1, std::vector<Cell>(bytes)});
+    first_region = regions.data();
+    n_regions = regions.size();
 }
 
 // An array may be passed twice: the first region that fits is taken.

@@ -1,8 +1,9 @@
 """Many forgetting curves of two or three parameters at once, by scoring.
 
 A curve is R(x) = c + (a - c) e(b x), with e(z) = exp(-z) or 1 / (1 + z), x a function of time, and c 0 or fitted; what is seen
-is p = floor + scale R, from counts (binomial) or values (least squares).  Steps are Newton's without second derivatives of R; the
-weight of a count is k / p^2 + (n - k) / (1 - p)^2, for errors its expectation n / (p (1 - p)).
+is p = floor + scale R, from counts (binomial) or values (least squares).  Steps are Newton's, without second derivatives of R
+where these would make a valley of the hill; the weight of a count is k / p^2 + (n - k) / (1 - p)^2, for errors its expectation
+n / (p (1 - p)).
 """
 
 import math
@@ -15,6 +16,8 @@ CLIP = 1e-9  # a probability is kept this far from 0 and 1
 CLOSE = 1e-13  # square of the distance from the top, in standard errors, at which a fit is done
 NEARLY = 0.3  # of what is left of the sum of squares, more that a second peak may leave
 STEP_CLOSE = 1e-13  # or the largest relative step
+FLATTEST = 0.1  # share of the hill without second derivatives of R
+LEAST_EXPECTED = 0.03  # successes for each that was seen, where a fit begins
 FAST_STEPS = 14
 ENOUGH = 1e-10  # the same, where steps have run out
 SAFE_STEPS = 200
@@ -24,17 +27,19 @@ BLOCK = 64  # curves that share a line of scratch
 
 @jit
 def totals(x, y, n, gaussian, hyperbola, with_c, with_loss, expected, a, b, c, floor, scale):
-    """Score (3), information (upper triangle, 6) and loss of one curve at (a, b, c)."""
+    """Score (3), information (upper triangle, 6) and loss of one curve at (a, b, c); what second derivatives of R add (2)."""
     s0, s1, s2 = 0.0, 0.0, 0.0
     f00, f01, f02, f11, f12, f22 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    loss = 0.0
+    loss, h01, h11 = 0.0, 0.0, 0.0
     for i in range(x.shape[0]):
         if hyperbola:
             e = 1.0 / (1.0 + b * x[i])
             slope = -x[i] * e * e
+            bend = -2.0 * x[i] * e * slope
         else:
             e = math.exp(-b * x[i])
             slope = -x[i] * e
+            bend = -x[i] * slope
         left = c + (a - c) * e
         j0, j1, j2 = scale * e, scale * (a - c) * slope, scale * (1.0 - e)
         if gaussian:
@@ -45,8 +50,12 @@ def totals(x, y, n, gaussian, hyperbola, with_c, with_loss, expected, a, b, c, f
         else:
             if left < 0.0 or left > 1.0:
                 left = min(max(left, 0.0), 1.0)
-                j0, j1, j2 = 0.0, 0.0, 0.0
-            p = min(max(floor + scale * left, CLIP), 1.0 - CLIP)
+                j0, j1, j2, slope, bend = 0.0, 0.0, 0.0, 0.0, 0.0
+            p = floor + scale * left
+            if p < CLIP:  # where the loss is level, so is the slope; above, a at its bound of 1 shall stay there
+                p = CLIP
+                j0, j1, j2, slope, bend = 0.0, 0.0, 0.0, 0.0, 0.0
+            p = min(p, 1.0 - CLIP)
             inverse = 1.0 / (p * (1.0 - p))
             up, down = y[i] * (1.0 - p) * inverse, (n[i] - y[i]) * p * inverse
             pull = up - down
@@ -55,6 +64,8 @@ def totals(x, y, n, gaussian, hyperbola, with_c, with_loss, expected, a, b, c, f
                 loss -= y[i] * math.log(p) + (n[i] - y[i]) * math.log1p(-p)
         s0 += pull * j0
         s1 += pull * j1
+        h01 += pull * slope
+        h11 += pull * bend
         w0, w1 = w * j0, w * j1
         f00 += w0 * j0
         f01 += w0 * j1
@@ -64,7 +75,25 @@ def totals(x, y, n, gaussian, hyperbola, with_c, with_loss, expected, a, b, c, f
             f02 += w0 * j2
             f12 += w1 * j2
             f22 += w * j2 * j2
-    return s0, s1, s2, f00, f01, f02, f11, f12, f22, loss
+    return s0, s1, s2, f00, f01, f02, f11, f12, f22, loss, scale * h01, scale * (a - c) * h11
+
+
+@jit
+def bent(f00, f01, f02, f11, f12, f22, h01, h11, with_c):
+    """Elements 01, 11 and 12 of the information with second derivatives of R, where it stays a hill; else as they are."""
+    n01, n11, n12 = f01 - h01, f11 - h11, f12 + h01
+    if f00 <= 0.0:
+        return f01, f11, f12
+    # the hill may be no flatter than a tenth of the one without
+    p11 = n11 - n01 * n01 / f00
+    if p11 <= FLATTEST * (f11 - f01 * f01 / f00):
+        return f01, f11, f12
+    if with_c:
+        p12, g12 = n12 - n01 * f02 / f00, f12 - f01 * f02 / f00
+        g11, p22 = max(f11 - f01 * f01 / f00, 1e-14 * f11), f22 - f02 * f02 / f00
+        if p22 - p12 * p12 / p11 <= FLATTEST * (p22 - g12 * g12 / g11):
+            return f01, f11, f12
+    return n01, n11, n12
 
 
 @jit
@@ -94,9 +123,10 @@ def solve(s0, s1, s2, f00, f01, f02, f11, f12, f22, damping, free0, free1, free2
 def fit_fast(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, a, b, c):
     """Plain scoring: a few steps, and no look at the loss; parameters and whether they are at the top, within the bounds."""
     for _ in range(FAST_STEPS):
-        s0, s1, s2, f00, f01, f02, f11, f12, f22, loss = totals(
+        s0, s1, s2, f00, f01, f02, f11, f12, f22, loss, h01, h11 = totals(
             x, y, n, gaussian, hyperbola, with_c, False, False, a, b, c, floor, scale
         )
+        f01, f11, f12 = bent(f00, f01, f02, f11, f12, f22, h01, h11, with_c)
         d0, d1, d2 = solve(s0, s1, s2, f00, f01, f02, f11, f12, f22, 0.0, True, True, with_c)
         gain = s0 * d0 + s1 * d1 + s2 * d2
         d1 = min(max(d1, -0.8 * b), 2.0 * b)
@@ -117,9 +147,10 @@ def fit_safe(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, a, b
     b = min(max(b, low[1]), high[1])
     c = min(max(c, low[2]), min(high[2], a)) if with_c else 0.0
     damping, gain = 1e-3, np.inf
-    s0, s1, s2, f00, f01, f02, f11, f12, f22, loss = totals(
+    s0, s1, s2, f00, f01, f02, f11, f12, f22, loss, h01, h11 = totals(
         x, y, n, gaussian, hyperbola, with_c, True, False, a, b, c, floor, scale
     )
+    f01, f11, f12 = bent(f00, f01, f02, f11, f12, f22, h01, h11, with_c)
     for _ in range(SAFE_STEPS):
         free0 = not ((a <= low[0] and s0 < 0.0) or (a >= high[0] and s0 > 0.0))
         free1 = not ((b <= low[1] and s1 < 0.0) or (b >= high[1] and s1 > 0.0))
@@ -131,14 +162,15 @@ def fit_safe(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, a, b
         if b < 1e-3 * high[1] and b + d1 < low[1]:
             new_b = low[1]
         new_c = min(max(c + d2, low[2]), min(high[2], new_a)) if with_c else 0.0
-        t0, t1, t2, g00, g01, g02, g11, g12, g22, new_loss = totals(
+        t0, t1, t2, g00, g01, g02, g11, g12, g22, new_loss, h01, h11 = totals(
             x, y, n, gaussian, hyperbola, with_c, True, False, new_a, new_b, new_c, floor, scale
         )
         if new_loss <= loss + 1e-14 * abs(loss):
             close = abs(new_a - a) <= STEP_CLOSE * a and abs(new_b - b) <= STEP_CLOSE * b and abs(new_c - c) <= STEP_CLOSE
             size = x.shape[0] * CLOSE if not gaussian else new_loss * CLOSE
             a, b, c, loss = new_a, new_b, new_c, new_loss
-            s0, s1, s2, f00, f01, f02, f11, f12, f22 = t0, t1, t2, g00, g01, g02, g11, g12, g22
+            s0, s1, s2, f00, f02, f22 = t0, t1, t2, g00, g02, g22
+            f01, f11, f12 = bent(g00, g01, g02, g11, g12, g22, h01, h11, with_c)
             damping = max(0.2 * damping, 1e-12)
             if close or gain <= max(size, 1e-300):
                 return a, b, c, loss, True
@@ -183,7 +215,7 @@ def table_falls(y, n, gaussian, with_c, floor, scale, table, out_falls, out_star
 
 
 @jit
-def fit_one(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates, squares, falls, starts):
+def fit_one(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates, table, squares, falls, starts):
     """Fit from every peak of the table that is nearly as good as the best, and keep the best: most often there is one."""
     n_rates = rates.shape[0]
     best_a, best_b, best_c, best_loss, best_settled = low[0], low[1], low[2], np.inf, False
@@ -195,16 +227,19 @@ def fit_one(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates
     n_peaks = 0
     for j in range(n_rates):
         n_peaks += is_peak(falls, j, least)
-    for j in range(n_rates):
-        if not is_peak(falls, j, least):
+    for peak in range(n_rates):
+        if not is_peak(falls, peak, least):
             continue
+        j = peak
+        if not gaussian:
+            j = possible(y, n, with_c, floor, scale, table, starts, peak)
         first_a = min(max(starts[j, 0], low[0] + 1e-3 * width), low[0] + 0.98 * width)
         first_c = min(max(starts[j, 1], 0.01 * first_a), 0.9 * first_a) if with_c else 0.0
         a, b, c, settled = fit_fast(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, first_a, rates[j], first_c)
         if settled and n_peaks == 1:
             return a, b, c, True
         if settled:
-            _, _, _, _, _, _, _, _, _, loss = totals(x, y, n, gaussian, hyperbola, with_c, True, False, a, b, c, floor, scale)
+            loss = totals(x, y, n, gaussian, hyperbola, with_c, True, False, a, b, c, floor, scale)[9]
         else:
             a, b, c, loss, settled = fit_safe(
                 x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, first_a, rates[j], first_c
@@ -212,6 +247,24 @@ def fit_one(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates
         if loss < best_loss:
             best_a, best_b, best_c, best_loss, best_settled = a, b, c, loss, settled
     return best_a, best_b, best_c, best_settled
+
+
+@jit
+def possible(y, n, with_c, floor, scale, table, starts, peak):
+    """The rate of the table, from a peak on down, at which nothing was seen that has next to no chance.
+
+    Squares do not mind a few successes where none are expected, the likelihood minds nothing as much; and from where it is cut
+    off there is no way to its top.
+    """
+    for j in range(peak, 0, -1):
+        a = starts[j, 0]
+        c = starts[j, 1] if with_c else 0.0
+        fits = True
+        for i in range(table.shape[0]):
+            fits = fits and n[i] * (floor + scale * (c + (a - c) * table[i, j])) >= LEAST_EXPECTED * y[i]
+        if fits:
+            return j
+    return 0
 
 
 @jit
@@ -270,7 +323,7 @@ def fit_curves(
             y, n = successes[row], trials[row]
             squares = table_falls(y, n, gaussian, with_c, floor, scale, table, falls[block], starts[block])
             a, b, c, settled = fit_one(
-                x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates, squares, falls[block], starts[block]
+                x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, rates, table, squares, falls[block], starts[block]
             )
             out_settled[row] = settled
             out_parameters[row, 0], out_parameters[row, 1], out_parameters[row, 2] = a, b, c
@@ -280,7 +333,9 @@ def fit_curves(
 @jit
 def write_errors(x, y, n, gaussian, hyperbola, with_c, floor, scale, low, high, a, b, c, out_errors):
     """Roots of the diagonal of the inverse information of the parameters off their bounds."""
-    _, _, _, f00, f01, f02, f11, f12, f22, _ = totals(x, y, n, gaussian, hyperbola, with_c, False, True, a, b, c, floor, scale)
+    _, _, _, f00, f01, f02, f11, f12, f22, _, _, _ = totals(
+        x, y, n, gaussian, hyperbola, with_c, False, True, a, b, c, floor, scale
+    )
     free0, free1 = low[0] < a < high[0], low[1] < b < high[1]
     free2 = with_c and low[2] < c < high[2]
     e0, _, _ = solve(1.0, 0.0, 0.0, f00, f01, f02, f11, f12, f22, 0.0, free0, free1, free2)

@@ -9,6 +9,7 @@ are one bit row per afferent plus one row of zeros, which pads groups of rows to
 from neuromem.sparsey.kernels.accumulate import accumulate_and_choose
 from neuromem.sparsey.kernels.aging import learn_aging, recall_aging
 from neuromem.sparsey.kernels.encode import deskew_images, edge_lists, gather_lists
+from neuromem.sparsey.kernels.given import run_given
 from neuromem.sparsey.kernels.labels import correct_errors, count_labels, sum_scores
 from neuromem.sparsey.kernels.network import project_back, run_by_level, run_in_time
 from neuromem.sparsey.kernels.present import learn_stream, recall_batch
@@ -28,6 +29,7 @@ __all__ = [
     "recall_batch",
     "reconstruct",
     "run_by_level",
+    "run_given",
     "run_in_time",
     "shared_winners",
     "sum_scores",
