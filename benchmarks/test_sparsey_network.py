@@ -28,11 +28,11 @@ def walkers():
     n_clips, length = 10, (BEFORE + TIMED) // 10
     pictures = []
     for _ in range(n_clips):
-        speed, size, start = rng.uniform(0.3, 0.7), rng.uniform(0.85, 1.1), rng.uniform(14, 20)
+        speed, size, start = rng.uniform(0.1, 0.3), rng.uniform(0.75, 1.0), rng.uniform(14, 20)
         for t in range(length):
-            middle, swing = start + 0.25 * t, 6 * np.sin(speed * t)
-            body = (((x - middle) / (3.5 * size)) ** 2 + ((y - 17) / (8 * size)) ** 2) < 1
-            head = (x - middle) ** 2 + (y - 7) ** 2 < (3 * size) ** 2
+            middle, swing = start + 0.1 * t, 3 * np.sin(speed * t)
+            body = (((x - middle) / (3 * size)) ** 2 + ((y - 18) / (7 * size)) ** 2) < 1
+            head = (x - middle) ** 2 + (y - 10) ** 2 < (2.5 * size) ** 2
             down = np.clip((y - 22) / 14, 0, 1)
             legs = (y > 22) & (y < 37)
             limbs = legs & ((abs(x - middle - swing * down) < 2) | (abs(x - middle + swing * down) < 2))
@@ -143,8 +143,8 @@ PAIRS = [[0, 1], [2, 3]]
 
 
 def films(n):
-    """Sequences of ten random frames of 12 x 12 pixels, about 40 of them active."""
-    return (np.random.default_rng(1).random((n, 144)) < 0.28).astype(np.uint8)
+    """Random frames of 12 x 12 pixels, about 40 of them active, which come again after 40 frames."""
+    return (np.random.default_rng(1).random((40, 144)) < 0.28).astype(np.uint8)[np.arange(n) % 40]
 
 
 def deep_net():
@@ -182,6 +182,7 @@ def test_deep_learned(benchmark, one_thread):
     def fresh():
         net = deep_net()
         net.write(films(10), lengths=[10])
+        net.saturation_warned_ = True
         return (net,), {}
 
     benchmark.pedantic(lambda net: net.write(rows, lengths=[10] * 20), setup=fresh, rounds=20, warmup_rounds=1)
@@ -213,26 +214,26 @@ def test_deep_read_rival(benchmark, one_thread):
 
 
 def test_deep_free_run(benchmark, one_thread):
-    frames = films(100)
+    frames = films(40)
     net = deep_net()
-    net.write(frames, lengths=[100])
+    net.write(frames, lengths=[40])
     benchmark.group = f"run free for a step and show the frame, {DEEP}, one thread"
-    benchmark.extra_info["items"] = 99
-    benchmark(lambda: net.complete_sequence(frames[:1], 99))
+    benchmark.extra_info["items"] = 39
+    benchmark(lambda: net.complete_sequence(frames[:1], 39))
 
 
 def test_deep_free_run_rival(benchmark, one_thread):
-    frames = films(30)
+    frames = films(40)
     oracle = deep_oracle()
     for frame in frames:
         oracle.step(frame.astype(bool), True)
     benchmark.group = f"run free for a step and show the frame, {DEEP}, one thread"
-    benchmark.extra_info.update(items=29, rival=ORACLE)
+    benchmark.extra_info.update(items=39, rival=ORACLE)
 
     def run():
         oracle.reset()
         oracle.step(frames[0].astype(bool), False)
-        for _ in range(29):
+        for _ in range(39):
             oracle.step(None, False, True)
             scores = np.zeros(144)
             for mac, field in zip(oracle.macs[0], oracle.levels[0].fields, strict=True):
