@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuromem.retention.activation_memory import ActivationMemory
-    from neuromem.retention.adapters import AdaptedMemory, ClassifierMemory, LossMemory, adapt
+    from neuromem.retention.adapters import AdaptedMemory, adapt
     from neuromem.retention.array_items import ArrayItems
     from neuromem.retention.assertions import assert_retention
     from neuromem.retention.associators import ContextualDelta, LinearAssociator
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     )
     from neuromem.retention.list_length import list_length_probe, serial_position_probe
     from neuromem.retention.many_curves import ManyFits, fit_many
+    from neuromem.retention.model_memories import ClassifierMemory, LossMemory
     from neuromem.retention.plot_tools import style_of
     from neuromem.retention.plots import (
         plot_intervals,
@@ -158,7 +159,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "fit_many",
     ),
     "activation_memory": ("ActivationMemory",),
-    "adapters": ("AdaptedMemory", "ClassifierMemory", "LossMemory", "adapt"),
+    "adapters": ("AdaptedMemory", "adapt"),
+    "model_memories": ("ClassifierMemory", "LossMemory"),
     "array_items": ("ArrayItems",),
     "assertions": ("assert_retention",),
     "capacity": ("REFERENCE_LINES", "ReferenceLine", "capacity_probe", "item_information"),

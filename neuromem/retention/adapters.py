@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuromem.backend import is_device_array, to_host
+from neuromem.backend import backend_named, is_device_array, to_host
 from neuromem.base import Estimator
 from neuromem.errors import CapacityError, InputError, InputTypeError, NotFittedError, ProbeMutatedMemoryError
 from neuromem.protocols import ItemSpec
@@ -24,9 +24,19 @@ Route = str | Callable[..., Any] | None
 class AdaptedMemory:
     """A memory whose verbs have other names; see :func:`adapt`."""
 
-    def __init__(self, inner: Any, routes: Mapping[str, Route], item_spec: ItemSpec | None, pure: bool, name: str | None) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        routes: Mapping[str, Route],
+        item_spec: ItemSpec | None,
+        pure: bool,
+        name: str | None,
+        device: str | None = None,
+    ) -> None:
         self.inner = inner
         self.routes = dict(routes)
+        self.device = device
+        self.backend = None if device is None else backend_named(device)
         self.probe_is_pure = pure
         self.given_spec = item_spec
         self.given_name = name
@@ -39,14 +49,26 @@ class AdaptedMemory:
             found = getattr(self.inner, route, None)
             if not callable(found):
                 raise InputTypeError(f"{verb}={route!r}, but {type(self.inner).__name__} has no method {route}")
-            return found
+            return self.brought(found)
         if not callable(route):
             raise InputTypeError(f"{verb} is {route!r}, a method's name or a function was expected")
-        return lambda *arguments, **named: route(self.inner, *arguments, **named)
+        return self.brought(lambda *arguments, **named: route(self.inner, *arguments, **named))
+
+    def brought(self, verb: Callable[..., Any]) -> Callable[..., Any]:
+        """A verb that is given arrays of the device, whatever it is called with."""
+        backend = self.backend
+        if backend is None:
+            return verb
+
+        def placed(value: Any) -> Any:
+            return backend.placed(value) if isinstance(value, np.ndarray) else value
+
+        return lambda *arguments, **named: verb(*map(placed, arguments), **{key: placed(value) for key, value in named.items()})
 
     def copy(self) -> "AdaptedMemory":
         """A deep copy, with the same names."""
-        return AdaptedMemory(copy_of(self.inner), self.routes, self.given_spec, self.probe_is_pure, self.given_name)
+        inner = copy_of(self.inner)
+        return AdaptedMemory(inner, self.routes, self.given_spec, self.probe_is_pure, self.given_name, self.device)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "AdaptedMemory":
         return self.copy()
@@ -57,7 +79,8 @@ class AdaptedMemory:
             raise AttributeError(name)
         if name == "item_spec" and self.given_spec is not None:
             return self.given_spec
-        return getattr(self.inner, name)
+        found = getattr(self.inner, name)
+        return self.brought(found) if name in VERBS and callable(found) else found
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -85,6 +108,7 @@ def adapt(
     item_spec: ItemSpec | None = None,
     pure: bool = True,
     name: str | None = None,
+    device: str | None = None,
 ) -> AdaptedMemory:
     """Give an object the verbs that probes use.
 
@@ -101,6 +125,9 @@ def adapt(
         Whether reads leave it as it is; False: reads run on a copy each time.
     name : str, optional
         What tables call it; default: the class's name.
+    device : str, optional
+        "gpu" or "gpu:1": where the object takes its arrays.  Probes make items and foils on the host; each block is moved once
+        for each read or write.
 
     Returns
     -------
@@ -110,6 +137,8 @@ def adapt(
     ------
     InputTypeError
         For a name that the object does not have.
+    BackendError
+        For a device that is not there.
 
     Examples
     --------
@@ -130,117 +159,9 @@ def adapt(
         "predict": predict,
         "idle": idle,
     }
-    return AdaptedMemory(memory, {verb: route for verb, route in given.items() if route is not None}, item_spec, pure, name)
-
-
-class LossMemory:
-    """A model trained by gradient steps as a memory: what it predicts with less loss is more familiar (Orhan 2023).
-
-    Parameters
-    ----------
-    model : object
-        Copied deeply for each run; what a copy shares with others (random generators, files) is the caller's to mind.
-    step_fn : callable (model, items, targets)
-        One update on a batch.
-    loss_fn : callable (model, items) -> (n,)
-        Mean loss of each item; changes nothing.
-    complete_fn : callable (model, cues, known) -> (n, d), optional
-    item_spec : ItemSpec, optional
-
-    Examples
-    --------
-    >>> def step(model, items, targets):
-    ...     model["mean"] += 0.5 * (items.mean(axis=0) - model["mean"])
-    >>> memory = LossMemory({"mean": np.zeros(2)}, step, lambda model, items: ((items - model["mean"]) ** 2).mean(axis=1))
-    >>> memory.write(np.ones((4, 2)))
-    >>> memory.familiarity(np.ones((1, 2))).tolist()
-    [-0.25]
-    """
-
-    probe_is_pure = True
-
-    def __init__(
-        self,
-        model: Any,
-        step_fn: Callable[[Any, Any, Any], Any],
-        loss_fn: Callable[[Any, Any], Any],
-        complete_fn: Callable[[Any, Any, Any], Any] | None = None,
-        item_spec: ItemSpec | None = None,
-    ) -> None:
-        self.model, self.step_fn, self.loss_fn, self.complete_fn = model, step_fn, loss_fn, complete_fn
-        if item_spec is not None:
-            self.item_spec = item_spec
-
-    @property
-    def unavailable_(self) -> tuple[str, ...]:
-        """Verbs that cannot be used as things stand."""
-        return () if self.complete_fn is not None else ("complete",)
-
-    def write(self, items: Any, targets: Any = None) -> None:
-        """One step on a batch."""
-        self.step_fn(self.model, items, targets)
-
-    def familiarity(self, items: Any) -> np.ndarray:
-        """Minus the loss of each item, (n,)."""
-        return -np.asarray(to_host(self.loss_fn(self.model, items)))
-
-    def complete(self, cues: Any, known: Any) -> Any:
-        """What the model makes of a cue."""
-        if self.complete_fn is None:
-            raise InputTypeError("LossMemory has no complete: give complete_fn")
-        return self.complete_fn(self.model, cues, known)
-
-    def copy(self) -> "LossMemory":
-        """The same functions on a deep copy of the model."""
-        model = copy.deepcopy(self.model)
-        return LossMemory(model, self.step_fn, self.loss_fn, self.complete_fn, getattr(self, "item_spec", None))
-
-
-class ClassifierMemory:
-    """A classifier with ``partial_fit`` as a memory of labelled items.
-
-    Parameters
-    ----------
-    classifier : object
-        With ``partial_fit(items, targets, classes=...)`` and ``predict``; with ``predict_proba`` or ``decision_function`` its
-        familiarity is the largest value that these give.
-    classes : array
-        All labels that will come.
-    item_spec : ItemSpec, optional
-    """
-
-    probe_is_pure = True
-
-    def __init__(self, classifier: Any, classes: Any, item_spec: ItemSpec | None = None) -> None:
-        self.classifier, self.classes_ = classifier, np.asarray(classes)
-        if item_spec is not None:
-            self.item_spec = item_spec
-
-    @property
-    def unavailable_(self) -> tuple[str, ...]:
-        """Verbs that cannot be used as things stand."""
-        graded = any(hasattr(self.classifier, name) for name in ("predict_proba", "decision_function"))
-        return () if graded else ("familiarity",)
-
-    def write(self, items: Any, targets: Any = None) -> None:
-        """Learn a batch of labelled items."""
-        if targets is None:
-            raise InputError("a classifier learns labelled items: use a source with classes")
-        self.classifier.partial_fit(items, targets, classes=self.classes_)
-
-    def predict(self, items: Any) -> np.ndarray:
-        """The label of each item."""
-        return np.asarray(self.classifier.predict(items))
-
-    def familiarity(self, items: Any) -> np.ndarray:
-        """How sure the classifier is of each item, (n,)."""
-        graded = getattr(self.classifier, "predict_proba", None) or self.classifier.decision_function
-        found = np.asarray(graded(items), np.float64)
-        return np.abs(found) if found.ndim == 1 else found.max(axis=1)
-
-    def copy(self) -> "ClassifierMemory":
-        """A deep copy."""
-        return ClassifierMemory(copy.deepcopy(self.classifier), self.classes_, getattr(self, "item_spec", None))
+    return AdaptedMemory(
+        memory, {verb: route for verb, route in given.items() if route is not None}, item_spec, pure, name, device
+    )
 
 
 # ---------------------------------------------------------------- asking a memory

@@ -24,14 +24,13 @@ from neuromem.retention.summary import curves_of, headlines, pooled, shown
 # Columns of the tables of single probes, as far as anything stands in them
 SHOWN = ("system", "condition", "measure", "foil", "level", "cue", "cue_fraction", "exposures", "gap", "lag_items")
 FIGURES = ("value", "ci_lo", "ci_hi", "chance", "n", "seeds")
+MOST_COLUMNS = 40  # of a table
 WIDE = 4  # memories beyond which the table has a line for each
 HEAD = 12  # letters in a line of the head, as far as words allow
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1250px; padding: 0 1em; color: #1a1a1a; }
 table { border-collapse: collapse; font-size: 13px; margin: 0.6em 0; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 9px; text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-td.number { white-space: nowrap; }
 th { cursor: pointer; background: #f3f3f3; position: sticky; top: 0; user-select: none; }
 th[aria-sort=ascending]::after { content: " \\25B2"; } th[aria-sort=descending]::after { content: " \\25BC"; }
 .wide { overflow: auto; max-height: 48em; } .figures { display: flex; flex-wrap: wrap; gap: 8px; }
@@ -57,6 +56,7 @@ document.addEventListener("click", event => {
   body.append(...rows);
 });
 """
+NUMBER = "text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -122,7 +122,7 @@ class Report:
         return (
             f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n<title>{html.escape(self.title)}</title>\n'
-            f'<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n'
+            f'<link rel="icon" href="data:,">\n<style>{STYLE}{number_columns(MOST_COLUMNS)}\n</style>\n</head>\n<body>\n{body}\n'
             f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
         )
 
@@ -188,14 +188,9 @@ class Report:
             used = [column for column in SHOWN if any(row[column] not in (None, "") for row in rows)]
             body = [[row[column] for column in (*used, *FIGURES)] for row in rows]
             asks = PARTS[name].asks if name in PARTS else ""
-            chosen = "".join(
-                f"<details><summary>Settings, {html.escape(system)}</summary>"
-                f"<pre>{html.escape(json.dumps(config, indent=1, sort_keys=True))}</pre></details>"
-                for system, config in settings[name].items()
-            )
             found.append(
                 f"<details><summary><b>{html.escape(name)}</b>: {html.escape(asks)} ({len(rows)} rows)</summary>"
-                f"{table([*used, *FIGURES], body)}{chosen}</details>"
+                f"{table([*used, *FIGURES], body)}{settings_of(settings[name])}</details>"
             )
         return found
 
@@ -245,9 +240,33 @@ def written(cell: Any) -> tuple[str, Any]:
         return cell.text, cell.value
     if cell is None or (isinstance(cell, float) and cell != cell):
         return "", None
-    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return (f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"), cell
-    return str(cell), cell
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}", cell
+    return short(cell), cell
+
+
+def short(value: Any) -> str:
+    """A value in as few letters as tell it: sorting by these is sorting by the value, as far as four digits go."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def number_columns(n_columns: int) -> str:
+    """Style of columns of numbers: of a table of class n2 its second one."""
+    cells = ", ".join(f".n{i} :is(th, td):nth-child({i})" for i in range(1, n_columns + 1))
+    return f"{cells} {{ {NUMBER} }}"
+
+
+def settings_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Settings of a probe: those that all memories share, then each one's own."""
+    first = next(iter(configs.values()))
+    shared = {key: value for key, value in first.items() if all(c.get(key) == value for c in configs.values())}
+    told = {"all memories" if len(configs) > 1 else next(iter(configs)): shared}
+    own = {system: {key: value for key, value in config.items() if key not in shared} for system, config in configs.items()}
+    return "".join(
+        f"<details><summary>Settings, {html.escape(system)}</summary>"
+        f"<pre>{html.escape(json.dumps(config, sort_keys=True, indent=1))}</pre></details>"
+        for system, config in (told | {system: config for system, config in own.items() if config}).items()
+    )
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -260,19 +279,19 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """
     cells = [[written(cell) for cell in row] for row in rows]
     names = list(head)
-    numeric = [any(isinstance(row[i][1], (int, float)) for row in cells) for i in range(len(names))]
-    kinds = [' class="number"' if n else "" for n in numeric]
-    top = "".join(f"<th{kind}>{html.escape(name)}</th>" for name, kind in zip(names, kinds, strict=True))
+    # columns of numbers are named once, by the table: a page has a hundred thousand cells
+    numeric = " ".join(f"n{i + 1}" for i in range(len(names)) if any(isinstance(row[i][1], (int, float)) for row in cells))
+    top = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     lines = []
     for row in cells:
         line = ""
-        for (text, value), kind in zip(row, kinds, strict=True):
-            key = "" if value is None else html.escape(str(value), quote=True)
-            sorting = f' data-value="{key}"' if key != html.escape(text, quote=True) else ""
-            line += f"<td{kind}{sorting}>{html.escape(text)}</td>"
+        for text, value in row:
+            key = "" if value is None else str(value)
+            sorting = f' data-value="{html.escape(key, quote=True)}"' if key != text and text != short(value) else ""
+            line += f"<td{sorting}>{html.escape(text)}</td>"
         lines.append(f"<tr>{line}</tr>")
     body = "\n".join(lines)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="wide"><table class="{numeric}"><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
 def report(
