@@ -37,7 +37,7 @@ CPU_ONLY: dict[str, str] = {
 WARP = 32
 CHUNK = 256  # NM_CHUNK of kernels/sparsey.cuh
 FAST_PLANES = 6  # NM_FAST_PLANES there
-VERSIONS, TALLIES = 7, 8  # NM_VERSIONS and NM_TALLIES of kernels/sparsey_network.cuh
+VERSIONS, TALLIES, SIGNAL_WORDS = 7, 8, 24  # NM_VERSIONS and NM_TALLIES of kernels/sparsey_network.cuh, and its signals
 SHARED_BYTES = 48 * 1024  # what every card gives without being asked; more goes through global memory
 SCRATCH_BYTES = 64 << 20  # most of it that reading blocks share where shared memory is too small
 LEARNING_WARPS = 8
@@ -316,13 +316,13 @@ def gather_lists(lists: Any, starts: Any, out_indices: Any) -> None:
     launch.run("sparsey_encode", "nm_sparsey_gather_lists", grid, (PICTURE_THREADS,), arguments)
 
 
-def room_sizes(macs: np.ndarray, multipliers: list[int]) -> tuple[int, ...]:
+def room_sizes(macs: np.ndarray, multipliers: list[int], n_active: int) -> tuple[int, ...]:
     """Sizes of a block's work space in a network, the largest of any mac: ``nm_sizes`` of kernels/sparsey_network.cuh."""
     units = dict(zip(macs[:, LEVEL].tolist(), macs[:, UNITS].tolist(), strict=True))
     times = max(multipliers, default=1)
     most_u, most_d = 1, 0
     for level, n_up, n_down in macs[:, [LEVEL, N_UP, N_DOWN]].tolist():
-        most_u = max(most_u, n_up // units[level - 1] * times if level else n_up)
+        most_u = max(most_u, n_up // units[level - 1] * times if level else min(n_up, n_active))
         most_d = max(most_d, n_down // units[level + 1] * times if n_down else 0)
     words, modules = 2 * int(macs[:, WORDS].max()), int(macs[:, MODULES].max())
     has_context = bool(macs[:, [N_ACROSS, N_DOWN]].any())
@@ -335,7 +335,7 @@ def room_sizes(macs: np.ndarray, multipliers: list[int]) -> tuple[int, ...]:
 def room_words(n_values: int, table_u: int, table_h: int, table_d: int, n_modules: int, n_words: int, n_planes: int) -> int:
     """64-bit words of that work space, as ``nm_room_at`` lays it out."""
     halves = (3 * n_planes + 1) * n_words + n_modules + CHUNK + TALLIES
-    return n_values + 2 * (table_u + table_h + table_d) + VERSIONS * (n_modules + 1) + -(-halves // 2)
+    return SIGNAL_WORDS + n_values + 2 * (table_u + table_h + table_d) + VERSIONS * (n_modules + 1) + -(-halves // 2)
 
 
 def run_network(launches: list[tuple[int, int, int, int, int]], arguments: tuple) -> None:
@@ -344,7 +344,7 @@ def run_network(launches: list[tuple[int, int, int, int, int]], arguments: tuple
     u_powers, u_factors, constants, modes, sigmoid, multipliers, key, *state = arguments[10:]
     xp = launch.current().xp
     table, counts, n_blocks = np.array(macs.tolist()), multipliers.tolist(), len(blocks) - 1
-    sizes = room_sizes(table, counts)
+    sizes = room_sizes(table, counts, int(xp.diff(indptr).max()))
     words = room_words(*sizes)
     in_scratch = words if 8 * words > SHARED_BYTES else 0
     most = min(FREE_BLOCKS, max(1, SCRATCH_BYTES // (8 * words))) if in_scratch else FREE_BLOCKS

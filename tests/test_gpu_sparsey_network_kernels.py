@@ -190,7 +190,7 @@ def test_no_steps_launch_nothing():
 
 FAULTS = {  # text of the source around a piece of it, which becomes another
     "D from the codes of this step": ("net.macs, |found|, net.sends + t * net.n_macs, 0, modules", "codes"),
-    "context learned on every step": ("if (|!net.always|) signals", "false"),
+    "context learned on every step": ("with_context = !held || |net.always|;", "true"),
     "a module hears its own cells": ("const int row = |j == q| ? -1", "false"),
     "draws do not depend on the mac": ("nm_module_uniform(step, |m|,", "0"),
     "a held code is never released": ("asked >= |rates[NM_RELEASE]|;", "0.0"),

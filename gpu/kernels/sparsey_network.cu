@@ -49,7 +49,7 @@ __device__ void nm_hold(nm_team team, const nm_network& net, int64_t t, int m, i
 
 // Connect every active row to every winner that is not frozen, by a warp a module; a module gets nothing from its own cells.
 __device__ void nm_learn_code(nm_team team, const nm_network& net, nm_shape s, const int64_t* mac, const nm_signal* signals,
-                              const int32_t* code, uint32_t* weights) {
+                              bool with_context, const int32_t* code, uint32_t* weights) {
     const int lane = team.rank & 31, n_warps = team.size >> 5;
     for (int q = team.rank >> 5; q < s.n_modules; q += n_warps) {
         const int winner = code[q];
@@ -58,11 +58,11 @@ __device__ void nm_learn_code(nm_team team, const nm_network& net, nm_shape s, c
         if (__shfl_sync(NM_ALL, closed, 0)) continue;
         const nm_place place = nm_address(s, q, winner);
         const int added = nm_strengthen(signals[0], 0, signals[0].n, weights, s.n_words, place, lane);
-        for (int j = lane; j < signals[1].n; j += 32) {
+        for (int j = lane; with_context && j < signals[1].n; j += 32) {
             const int row = j == q ? -1 : signals[1].row(j);  // row j comes from module j
             if (row >= 0) atomicOr(&weights[static_cast<int64_t>(row) * s.n_words + place.word], 1u << place.bit);
         }
-        for (int64_t j = lane; j < signals[2].n; j += 32) {
+        for (int64_t j = lane; with_context && j < signals[2].n; j += 32) {
             const int row = signals[2].row(j);
             if (row >= 0) atomicOr(&weights[static_cast<int64_t>(row) * s.n_words + place.word], 1u << place.bit);
         }
@@ -70,6 +70,37 @@ __device__ void nm_learn_code(nm_team team, const nm_network& net, nm_shape s, c
             net.n_weights[cell] += added;
             if (net.n_weights[cell] >= mac[NM_FREEZE_AT]) net.frozen[cell] = 1;
         }
+    }
+}
+
+// What reaches a mac at a step: U, H and D.
+__device__ void nm_find_signals(const nm_network& net, const int64_t* mac, int64_t t, int m, bool begins, bool free,
+                                nm_signal* signals) {
+    const int n_up = static_cast<int>(mac[NM_N_UP]), n_across = static_cast<int>(mac[NM_N_ACROSS]);
+    const int32_t *found = net.codes + t * net.n_modules, *codes = found + net.n_modules;
+    signals[0] = signals[1] = signals[2] = {};
+    if (mac[NM_LEVEL] > 0) {
+        const int64_t* source = net.macs + net.sources[mac[NM_FIRST_SOURCE]] * static_cast<int64_t>(NM_COLUMNS);
+        const int modules = static_cast<int>(source[NM_MODULES]);
+        const int32_t* seen = net.upper_argmax ? net.recalled + (t + 1) * net.n_modules : codes;
+        signals[0] = {net.sources + mac[NM_FIRST_SOURCE], nullptr, net.macs, seen, net.sends + (t + 1) * net.n_macs, 0, modules,
+                      static_cast<int>(source[NM_UNITS]), 0, (mac[NM_STOP_SOURCE] - mac[NM_FIRST_SOURCE]) * modules};
+    } else if (!free) {
+        signals[0].listed = net.indices + net.indptr[t];
+        signals[0].row_of_feature = net.row_of_feature + static_cast<int64_t>(m) * net.n_features;
+        signals[0].modules = 1;
+        signals[0].n = net.indptr[t + 1] - net.indptr[t];
+    }
+    if (!begins && n_across > 0 && net.sends[t * net.n_macs + m] > 0) {
+        const int modules = static_cast<int>(mac[NM_MODULES]);
+        signals[1] = {nullptr, nullptr, net.macs, found, net.sends + t * net.n_macs, m, modules,
+                      static_cast<int>(mac[NM_UNITS]), n_up, modules};
+    }
+    if (!begins && mac[NM_N_DOWN] > 0) {
+        const int64_t* parent = net.macs + net.parents[mac[NM_FIRST_PARENT]] * static_cast<int64_t>(NM_COLUMNS);
+        const int modules = static_cast<int>(parent[NM_MODULES]);
+        signals[2] = {net.parents + mac[NM_FIRST_PARENT], nullptr, net.macs, found, net.sends + t * net.n_macs, 0, modules,
+                      static_cast<int>(parent[NM_UNITS]), n_up + n_across, (mac[NM_STOP_PARENT] - mac[NM_FIRST_PARENT]) * modules};
     }
 }
 
@@ -86,32 +117,11 @@ __device__ void nm_step_mac(nm_team team, const nm_network& net, nm_room room, i
     const int flag = net.flags[t];
     const bool begins = flag & NM_BEGINS, free = (flag & NM_FREE) && level == 0;
     const bool learns = (flag & NM_LEARNS) && step < mac[NM_CRITICAL], once = net.n_multipliers == 0;
+    const nm_signal* signals = room.signals;
     const int32_t* found = net.codes + t * net.n_modules;
     int32_t* codes = net.codes + (t + 1) * net.n_modules;
 
-    // what reaches the mac
-    nm_signal signals[3] = {};
-    if (level > 0) {
-        const int64_t* source = net.macs + net.sources[mac[NM_FIRST_SOURCE]] * static_cast<int64_t>(NM_COLUMNS);
-        const int modules = static_cast<int>(source[NM_MODULES]), n_macs = static_cast<int>(mac[NM_STOP_SOURCE] - mac[NM_FIRST_SOURCE]);
-        const int32_t* seen = net.upper_argmax ? net.recalled + (t + 1) * net.n_modules : codes;
-        signals[0] = {net.sources + mac[NM_FIRST_SOURCE], nullptr, net.macs, seen, net.sends + (t + 1) * net.n_macs,
-                      0, modules, static_cast<int>(source[NM_UNITS]), 0, static_cast<int64_t>(n_macs) * modules};
-    } else if (!free) {
-        signals[0].listed = net.indices + net.indptr[t];
-        signals[0].row_of_feature = net.row_of_feature + static_cast<int64_t>(m) * net.n_features;
-        signals[0].n = net.indptr[t + 1] - net.indptr[t];
-    }
-    if (!begins && mac[NM_N_ACROSS] > 0 && net.sends[here] > 0) {
-        signals[1] = {nullptr, nullptr, net.macs, found, net.sends + t * net.n_macs, m, Q, units, s.n_afferents, Q};
-    }
-    if (!begins && mac[NM_N_DOWN] > 0) {
-        const int64_t* parent = net.macs + net.parents[mac[NM_FIRST_PARENT]] * static_cast<int64_t>(NM_COLUMNS);
-        const int modules = static_cast<int>(parent[NM_MODULES]);
-        signals[2] = {net.parents + mac[NM_FIRST_PARENT], nullptr, net.macs, found, net.sends + t * net.n_macs, 0, modules,
-                      static_cast<int>(parent[NM_UNITS]), s.n_afferents + static_cast<int>(mac[NM_N_ACROSS]),
-                      (mac[NM_STOP_PARENT] - mac[NM_FIRST_PARENT]) * modules};
-    }
+    if (team.rank == 0) nm_find_signals(net, mac, t, m, begins, free, room.signals);
     if (team.rank < NM_TALLIES) room.tally[team.rank] = 0;
     nm_meet(team);
     nm_tally_rows(team, signals[0], room.tally + NM_N_U, room.tally + NM_TOTAL_U);
@@ -119,7 +129,7 @@ __device__ void nm_step_mac(nm_team team, const nm_network& net, nm_room room, i
     nm_meet(team);
     const int n_u = room.tally[NM_N_U], total_u = room.tally[NM_TOTAL_U];
     const int n_h = static_cast<int>(signals[1].n), n_d = room.tally[NM_N_D], total_d = room.tally[NM_TOTAL_D];
-    const int size = level > 0 ? n_u / signals[0].modules : n_u;
+    const int size = n_u / nm_max(1, signals[0].modules);
 
     bool held = !begins && found[place] >= 0 && net.age[here] < mac[NM_PERSISTENCE];
     if (held && !learns && rates[NM_RELEASE] >= 0.0 && n_u > 0) {
@@ -136,9 +146,9 @@ __device__ void nm_step_mac(nm_team team, const nm_network& net, nm_room room, i
         const double asked = static_cast<double>(static_cast<int64_t>(n_u) * Q);
         held = static_cast<double>(room.tally[NM_HITS]) / asked >= rates[NM_RELEASE];
     }
+    const bool with_context = !held || net.always;  // of what is learned
     if (held) {
         nm_hold(team, net, t, m, place, Q);
-        if (!net.always) signals[1].n = signals[2].n = 0;  // context is learned at onset only
     } else {
         const int present = NM_U * (n_u > 0) + NM_H * (n_h > 0) + NM_D * (n_d > 0);
         if (present == 0 || (!free && (size < mac[NM_LOW] || size > mac[NM_HIGH]))) {
@@ -259,7 +269,7 @@ __device__ void nm_step_mac(nm_team team, const nm_network& net, nm_room room, i
     }
     if (!learns) return;
     nm_meet(team);
-    nm_learn_code(team, net, s, mac, signals, codes + place, weights);
+    nm_learn_code(team, net, s, mac, signals, with_context, codes + place, weights);
 }
 
 extern "C" {

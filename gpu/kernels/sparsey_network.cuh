@@ -89,6 +89,7 @@ struct nm_sizes {
 
 // Work space of a block.
 struct nm_room {
+    nm_signal* signals;    // 3: U, H and D; one copy for all threads, which need no registers for them
     int64_t* values;       // excess weights by count; or, per cell, the bits of V and then excess weights
     double* tables[6];     // of u, h and d: the signal, and its power, for every count
     double* best_of;       // NM_VERSIONS * n_modules
@@ -103,7 +104,8 @@ struct nm_room {
 // The layout that room_words() in gpu/sparsey.py counts.
 __device__ nm_room nm_room_at(uint64_t* base, nm_sizes sizes) {
     nm_room room;
-    room.values = reinterpret_cast<int64_t*>(base);
+    room.signals = reinterpret_cast<nm_signal*>(base);
+    room.values = reinterpret_cast<int64_t*>(room.signals + 3);
     double* next = reinterpret_cast<double*>(room.values + sizes.n_values);
     const int lengths[3] = {sizes.table_u, sizes.table_h, sizes.table_d};
     for (int i = 0; i < 6; ++i) {
