@@ -234,6 +234,16 @@ def test_what_needs_a_memory_says_so():
     assert memory.nbytes == memory.estimate_nbytes()
 
 
+def test_budgets_are_kept():
+    spec = neuromem.ItemSpec(64, "binary", 0.1)
+    for n_bytes in (60_000, 600_000):
+        memory = SparseyContextMac.for_budget(n_bytes, spec, n_parents=1, parent_units=8, random_state=0)
+        memory.write(np.eye(64, dtype=np.uint8)[:5])
+        assert 0.3 * n_bytes < memory.nbytes <= n_bytes
+    with pytest.raises(neuromem.CapacityError):
+        SparseyContextMac.for_budget(10, spec)
+
+
 FORGERIES = {
     "many parents": lambda header, members: header["params"].update(n_parents=2**26),
     "more parents than weights": lambda header, members: header["params"].update(n_parents=2**20),
