@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from neuromem import FieldGrid, SparseyContextMac, SparseyLevel, SparseyNetwork, SparseySequenceMemory
-from neuromem.random import power64
 from neuromem.sparsey import ActiveRows
 from neuromem.sparsey.encode import change_maps, oriented_edges
 from neuromem.sparsey.reference_network import ReferenceLevel, ReferenceNetwork
@@ -259,7 +258,7 @@ class NumpySequence:
     def step(self, frame, learn):
         n_modules, units = self.shape
         rows, before = np.flatnonzero(frame), self.code
-        v = power64(self.up[rows].sum(axis=0, dtype=np.int32) / len(rows), 4.0)
+        v = (self.up[rows].sum(axis=0, dtype=np.int32) / len(rows)) ** 4
         if before is not None:
             v = v * (self.across[before].sum(axis=0, dtype=np.int32) / (n_modules - 1)) ** 2
         v = v.reshape(self.shape)
