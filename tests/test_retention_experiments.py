@@ -65,6 +65,16 @@ def test_items_of_a_list_are_episodes_of_their_own(cls):
     assert not np.array_equal(together.weights_, in_a_row.weights_)
 
 
+@pytest.mark.filterwarnings("ignore::neuromem.errors.SaturationWarning")
+@pytest.mark.parametrize("name", [name for name in MEMORIES if name.startswith(("SparseyNetwork", "SparseySequence"))])
+def test_what_memories_of_sequences_have_seen_once_stays_as_familiar_as_can_be(name):
+    """So spacing can gain nothing: what the page says of them."""
+    memory, source = MEMORIES[name].memory(0), MEMORIES[name].source()
+    items = source.get(source.ids("target", 1500))
+    memory.write(items)
+    assert (memory.familiarity(items) == 1).all()
+
+
 def test_every_memory_of_the_library_takes_part():
     """Whatever is written to, read from, recognised and completed has a line; the others are classifiers or parts of others."""
     import neuromem

@@ -16,6 +16,7 @@ from neuromem import (
     ModernHopfield,
     MultitaskingHebbian,
     SparseDistributedMemory,
+    SparseyContextMac,
     SparseyMac,
     SparseyNetwork,
     SparseySequenceMemory,
@@ -94,6 +95,7 @@ MEMORIES: dict[str, Contender] = {
     # as it is: what comes in a row is one sequence, and every item is learned in the context of the one before
     "SparseySequenceMemory, one long episode": Contender("binary", budgeted(SparseySequenceMemory)),
     "SparseyNetwork": Contender("binary", apart(SparseyNetwork)),
+    "SparseyContextMac": Contender("binary", budgeted(SparseyContextMac)),  # without codes: what it hears is the item alone
     "MultitaskingHebbian": Contender("sign", budgeted(MultitaskingHebbian)),
     "HopfieldNetwork": Contender("sign", budgeted(HopfieldNetwork)),
     "DenseAssociativeMemory": Contender("sign", budgeted(DenseAssociativeMemory)),

@@ -21,9 +21,16 @@ from neuromem.retention.suite import SuiteResult, run_suite
 from neuromem.retention.suite_parts import PARTS, Size
 from neuromem.retention.summary import curves_of, headlines, pooled, shown
 
+NAMED = ("system", "condition", "measure", "value")
 # Columns of the tables of single probes, as far as anything stands in them
 SHOWN = ("system", "condition", "measure", "foil", "level", "cue", "cue_fraction", "exposures", "gap", "lag_items")
 FIGURES = ("value", "ci_lo", "ci_hi", "chance", "n", "seeds")
+# What others of a page's rows tell nearly as well: for files only
+FOR_FILES = (
+    *("strict_accuracy", "d_prime", "z_roc_slope", "hit_rate", "false_alarm_rate"),
+    *("survival", "component_accuracy", "component_accuracy_loss", "cosine", "normalised_error", "information"),
+)
+N_COLOURS = 64  # of a picture on a page
 MOST_COLUMNS = 40  # of a table
 WIDE = 4  # memories beyond which the table has a line for each
 HEAD = 12  # letters in a line of the head, as far as words allow
@@ -117,7 +124,11 @@ class Report:
             parts.append(f"<details><summary>{head}</summary>{told}</details>" if long else f"<p>{head}: {told}</p>")
         parts.append("<p>A click on the head of a column sorts a table by it.</p>")
         parts += ["<h2>Memories</h2>", self.overview(), "<h2>Figures</h2>", self.figures(), "<h2>Forgetting curves</h2>"]
-        parts += [self.fits(), "<h2>Not measured</h2>", self.left_out(), "<h2>Every probe</h2>", *self.probes()]
+        parts += [self.fits(), "<h2>Not measured</h2>", self.left_out(), "<h2>Every probe</h2>"]
+        parts.append(
+            f"<p>Files of the same run have every row; here are none of {', '.join(FOR_FILES)}, nor of single seeds.</p>"
+        )
+        parts += self.probes()
         body = "\n".join(parts)
         return (
             f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -148,9 +159,7 @@ class Report:
             handles, labels = ax.get_legend_handles_labels()
             if handles and ax.get_legend() is None:
                 figure.legend(handles, labels, loc="outside right upper", fontsize=7)
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=95, metadata={"Software": None})
-            data = base64.b64encode(picture.getvalue()).decode()
+            data = base64.b64encode(small_picture(figure)).decode()
             caption = html.escape(title)
             found.append(
                 f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
@@ -173,7 +182,7 @@ class Report:
         return table(["memory", "probe", "reason"], rows) if rows else "<p>Every memory took every probe.</p>"
 
     def probes(self) -> list[str]:
-        """The rows of every probe, seeds put together, and its settings."""
+        """The rows of every probe, seeds put together, and its settings; what all rows share stands above them."""
         settings: dict[str, dict[str, Any]] = {}
         for config in self.found.result.config.get("parts", []):
             settings.setdefault(config.get("part", config.get("probe", "")), {})[config.get("system", "")] = config
@@ -185,12 +194,17 @@ class Report:
             rows_of.setdefault(config.get("part", ""), []).extend(pooled(ProbeResult(part)))
             start += n_rows
         for name, rows in rows_of.items():
+            rows = [row for row in rows if row["measure"] not in FOR_FILES]
             used = [column for column in SHOWN if any(row[column] not in (None, "") for row in rows)]
-            body = [[row[column] for column in (*used, *FIGURES)] for row in rows]
+            columns = [column for column in (*used, *FIGURES) if column in NAMED or len({row[column] for row in rows}) > 1]
+            alike = {column: rows[0][column] for column in (*used, *FIGURES) if rows and column not in columns}
+            above = ", ".join(f"{column} {written(value)[0]}" for column, value in alike.items() if written(value)[0])
+            body = [[row[column] for column in columns] for row in rows]
             asks = PARTS[name].asks if name in PARTS else ""
             found.append(
                 f"<details><summary><b>{html.escape(name)}</b>: {html.escape(asks)} ({len(rows)} rows)</summary>"
-                f"{table([*used, *FIGURES], body)}{settings_of(settings[name])}</details>"
+                f"{f'<p>In all rows: {html.escape(above)}.</p>' if above else ''}{table(columns, body)}"
+                f"{settings_of(settings[name])}</details>"
             )
         return found
 
@@ -254,6 +268,17 @@ def number_columns(n_columns: int) -> str:
     """Style of columns of numbers: of a table of class n2 its second one."""
     cells = ", ".join(f".n{i} :is(th, td):nth-child({i})" for i in range(1, n_columns + 1))
     return f"{cells} {{ {NUMBER} }}"
+
+
+def small_picture(figure: Any) -> bytes:
+    """A figure as PNG of few colours, a third of the bytes."""
+    from PIL import Image  # which matplotlib needs, too
+
+    drawn, picture = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=95, metadata={"Software": None})
+    few = Image.open(drawn).convert("RGB").quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(picture, format="PNG", optimize=True)
+    return picture.getvalue()
 
 
 def settings_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
