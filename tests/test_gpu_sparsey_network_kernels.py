@@ -162,6 +162,13 @@ def test_a_level_s_macs_are_launched_together_where_nothing_comes_down():
     assert launches == [(3,), (2,), (1,)]
 
 
+def test_level_by_level_is_step_by_step_where_nothing_comes_down():
+    name, given = arguments(tower(False), 12)
+    swept, stepped = on_the_cpu(name, given)[0], on_the_cpu("run_in_time", (*given[:5], *given[6:]))[0]
+    for found, wanted in zip(swept[-STATE:], stepped[-STATE:], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize("limit", [1, SMALLEST_LIMIT])
 def test_codes_are_projected_back(monkeypatch, limit):
     monkeypatch.setattr(twins, "SHARED_BYTES", limit)
