@@ -8,14 +8,14 @@ processor, so every target has it.
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
+from numba import config
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 GROUP = 7  # rows folded at once: 7 = 2**3 - 1 fills three planes exactly
-PLANES = 6  # the sums go up to 63
+FAST_PLANES = 6  # the sums go up to 63
 
 
 def compiled_adder(width: int) -> Any:
@@ -36,7 +36,7 @@ def emit_adder(width: int, context: Any, builder: Any, signature: Any, arguments
     n_words = cgutils.unpack_tuple(builder, weights.shape)[1]
     int64 = ir.IntType(64)
     vector = ir.VectorType(int64, width)
-    sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * width)) for _ in range(PLANES)]
+    sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * width)) for _ in range(FAST_PLANES)]
 
     def place(array: Any, row: Any) -> Any:
         at = builder.gep(array.data, [builder.add(builder.mul(row, n_words), word)])
@@ -87,15 +87,15 @@ def plain_adder(width: int) -> Callable:
             Output.
         """
         some = slice(word, word + width)
-        planes[:PLANES, some] = 0
+        planes[:FAST_PLANES, some] = 0
         for row in rows[first : first + GROUP * n_groups]:
             carry = weights[row, some].copy()
-            for plane in planes[:PLANES, some]:
+            for plane in planes[:FAST_PLANES, some]:
                 plane ^= carry
                 carry &= ~plane
 
     return add_rows
 
 
-adder = plain_adder if numba.config.DISABLE_JIT else compiled_adder
+adder = plain_adder if config.DISABLE_JIT else compiled_adder  # type: ignore[attr-defined]
 add_rows_1, add_rows_4, add_rows_8 = adder(1), adder(4), adder(8)

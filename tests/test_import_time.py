@@ -25,7 +25,7 @@ HEAVY = {
 }
 BRIDGES = {"neuromem.interop.torch"}  # import what they bridge to, and all that comes with it
 # jit is what imports Numba (which looks for SciPy); kernels are what imports jit
-MAY_COMPILE = {"neuromem.jit"}
+MAY_COMPILE = {"neuromem.jit", "neuromem.jit_vectors"}
 
 
 def modules_after(code: str) -> set[str]:

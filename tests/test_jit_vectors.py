@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuromem.jit import jit
-from neuromem.jit_vectors import PLANES, add_rows_1, add_rows_4, add_rows_8
+from neuromem.jit_vectors import FAST_PLANES, add_rows_1, add_rows_4, add_rows_8
 from neuromem.sparsey.kernels.accumulate import FAST_ROWS, GROUP, count_rows, planes_for
 
 pytestmark = pytest.mark.jit_off
@@ -46,12 +46,12 @@ def counts_of(planes):
 def test_some_words_are_summed_and_no_others_touched(add, width, n_groups):
     weights = bit_rows(19)
     rows = np.random.default_rng(n_groups).integers(0, N_ROWS, 80).astype(np.int32)
-    planes = np.full((PLANES + 1, 19), 7, np.uint64)
+    planes = np.full((FAST_PLANES + 1, 19), 7, np.uint64)
     add(weights, rows, 3, n_groups, 5, planes)
     some = slice(5, 5 + width)
     expected = bits(weights[rows[3 : 3 + GROUP * n_groups], some]).sum(axis=0)
-    assert (counts_of(np.ascontiguousarray(planes[:PLANES, some])) == expected).all()
-    planes[:PLANES, some] = 7
+    assert (counts_of(np.ascontiguousarray(planes[:FAST_PLANES, some])) == expected).all()
+    planes[:FAST_PLANES, some] = 7
     assert (planes == 7).all()
 
 
@@ -62,7 +62,7 @@ def test_rows_are_counted_whatever_their_number(n_words, n_rows):
     rows = np.full(n_rows + GROUP - 1, N_ROWS - 1, np.int32)
     rows[:n_rows] = np.random.default_rng(n_rows).permutation(N_ROWS)[:n_rows]
     n_planes = planes_for(n_rows)
-    planes = np.full((max(n_planes, PLANES), n_words), 5, np.uint64)
-    count_rows(weights, rows, n_rows, n_planes, planes, np.empty((PLANES, n_words), np.uint64))
-    assert FAST_ROWS == 2**PLANES - 1
+    planes = np.full((max(n_planes, FAST_PLANES), n_words), 5, np.uint64)
+    count_rows(weights, rows, n_rows, n_planes, planes, np.empty((FAST_PLANES, n_words), np.uint64))
+    assert FAST_ROWS == 2**FAST_PLANES - 1
     assert (counts_of(planes) == bits(weights[rows[:n_rows]]).sum(axis=0)).all()

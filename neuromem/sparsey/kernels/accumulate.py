@@ -7,8 +7,7 @@ into three planes by full adders before the planes are touched, which is what ma
 import numpy as np
 
 from neuromem.jit import jit, trailing_zeros64
-from neuromem.jit_vectors import GROUP, add_rows_1, add_rows_4, add_rows_8
-from neuromem.jit_vectors import PLANES as FAST_PLANES
+from neuromem.jit_vectors import FAST_PLANES, GROUP, add_rows_1, add_rows_4, add_rows_8
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)

@@ -8,7 +8,8 @@ forty times larger than binary weights.
 import numpy as np
 
 from neuromem.jit import jit, prange
-from neuromem.sparsey.kernels.accumulate import GROUP, collect_rows
+from neuromem.jit_vectors import GROUP
+from neuromem.sparsey.kernels.accumulate import collect_rows
 from neuromem.sparsey.kernels.choose import (
     BLOCK,
     combined_input,

@@ -7,7 +7,8 @@ A history has one row per step: row ``t + 1`` is what step ``t`` left, row ``t``
 import numpy as np
 
 from neuromem.jit import jit, power64
-from neuromem.sparsey.kernels.accumulate import GROUP, ONE, address, count_rows, planes_for
+from neuromem.jit_vectors import GROUP
+from neuromem.sparsey.kernels.accumulate import ONE, address, count_rows, planes_for
 from neuromem.sparsey.kernels.choose import win_factor
 from neuromem.sparsey.kernels.present import strengthen
 

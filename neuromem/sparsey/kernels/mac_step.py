@@ -3,9 +3,8 @@
 import numpy as np
 
 from neuromem.jit import jit
+from neuromem.jit_vectors import FAST_PLANES, GROUP
 from neuromem.sparsey.kernels.accumulate import (
-    FAST_PLANES,
-    GROUP,
     choose_best,
     collect_rows,
     planes_for,

@@ -8,9 +8,8 @@ that item n - 1 left".
 import numpy as np
 
 from neuromem.jit import jit, prange
+from neuromem.jit_vectors import FAST_PLANES, GROUP
 from neuromem.sparsey.kernels.accumulate import (
-    FAST_PLANES,
-    GROUP,
     ONE,
     ZERO,
     address,
