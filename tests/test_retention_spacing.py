@@ -337,7 +337,7 @@ def test_labels_are_written_where_the_memory_must_have_them():
 
 
 def test_experiment(tmp_path):
-    result = EXPERIMENTS["retention-spacing"].run(quick=True, seeds=None, out=tmp_path, progress=False)
+    result = EXPERIMENTS["retention-spacing"].run(quick=True, seeds=2, out=tmp_path, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == result.figures == ["retention-spacing.png"]
     found = {(row.condition, row.metric): row for row in result.rows}
     assert all(any(condition.startswith(name) for condition, _ in found) for name in SYSTEMS)
