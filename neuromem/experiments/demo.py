@@ -116,7 +116,7 @@ CONTENDERS = [
     Contender("exact storage", exact, exact),
     Contender("Sparsey, one mac", one_mac, form=paired),
     Contender("Sparsey, 9 macs", nine_macs, named_by_codes, form=paired),
-    Contender("Sparsey, sequence memory", mac_of_sequences, form=paired),
+    Contender("Sparsey, sequences", mac_of_sequences, form=paired),
     Contender("Sparsey, network", two_levels, form=paired),
     Contender("multitasking Hebbian", lambda seed: MultitaskingHebbian(SIDE * SIDE, random_state=seed), form=signed),
     Contender("Hopfield, dreaming", lambda seed: HopfieldNetwork(SIDE * SIDE), form=signed),
