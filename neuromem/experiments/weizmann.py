@@ -140,8 +140,9 @@ def add_designs(
         tasks = [fold_task([person], seed, design) for seed in range(n_seeds) for person in people]
         with result.timed(f"{name}: first seed, {len(people)} folds, encoder included"):
             found = work(run_fold, tasks[: len(people)])
-        with result.timed(f"{name}: other seeds"):
-            found += work(run_fold, tasks[len(people) :])
+        if n_seeds > 1:
+            with result.timed(f"{name}: other seeds"):
+                found += work(run_fold, tasks[len(people) :])
         per_seed = by_seed(found, n_seeds, clips)
         add_design(result, name, design, per_seed, clips)
         if name == BASE:
@@ -230,15 +231,17 @@ def draw(result: Result, shares: np.ndarray, clips: Weizmann, out: Path) -> None
     """Sub-clip accuracies of the main rows, and which frames are taken for which."""
     from neuromem.experiments.figures import finish, new_figure
 
-    shown = {BASE: "tab:blue", "two grids, not normalised": "tab:red", f"{ONE_GRID}, not normalised": "tab:red"}
-    shown |= {
+    plain = "two grids, not normalised"
+    values = {(row.condition, row.metric): row.value for row in result.rows}
+    shown = {
+        BASE: "tab:blue",
+        plain if (plain, "clips, accuracy") in values else f"{ONE_GRID}, not normalised": "tab:red",
         f"{BASE}, published binary label field": "tab:purple",
         FRAME_CHOICES[0].name: "tab:cyan",
         SELECTED + "K = 250, interleaved, deviation maps": "tab:green",
         NEIGHBOUR: "tab:orange",
     }
     figure, (left, right) = new_figure(12.0, 5.0, 2)
-    values = {(row.condition, row.metric): row.value for row in result.rows}
     for name, colour in shown.items():
         if (name, "clips, accuracy") in values:
             curve = [values[name, name_of_window(w)] for w in WINDOWS]
