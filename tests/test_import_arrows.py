@@ -59,6 +59,7 @@ RULES: list[tuple[str, set[str], set[str]]] = [
         set(),
     ),
     ("neuromem.retention.results", CORE | {"neuromem.retention."}, {"pandas"}),
+    ("neuromem.retention.reports", CORE | {"neuromem.progress", "neuromem.retention."}, {"PIL"}),  # matplotlib's own writer
     *[  # memories that are exact stores with a rule for what is dropped, or how surely an item is recalled
         (f"neuromem.retention.{name}", CORE | {"neuromem.protocols", "neuromem.baselines", "neuromem.retention."}, set())
         for name in ("buffers", "item_memories")
