@@ -9,9 +9,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from neuromem import FieldGrid, SparseyContextMac, SparseyLevel, SparseyNetwork, SparseySequenceMemory
+from neuromem import FieldGrid, SparseyContextMac, SparseyLayer, SparseyLevel, SparseyNetwork, SparseySequenceMemory
+from neuromem.datasets import weizmann
+from neuromem.errors import MissingDataError
 from neuromem.sparsey import ActiveRows
-from neuromem.sparsey.encode import change_maps, oriented_edges
+from neuromem.sparsey.encode import change_maps, normalize_silhouettes, oriented_edges
 from neuromem.sparsey.reference_network import ReferenceLevel, ReferenceNetwork
 
 SIDE, MAPS, BEFORE, TIMED = 40, 14, 300, 100
@@ -132,6 +134,42 @@ def test_walkers_read_rival(benchmark, one_thread):
     benchmark.group = f"read a frame of a walker, {NAME}, one thread"
     benchmark.extra_info.update(items=20, rival="NumPy, a mac at a time, rows of bytes")
     benchmark.pedantic(lambda: [macs.step(frame, False) for frame in frames[:20]], rounds=3)
+
+
+@lru_cache(maxsize=1)
+def clips_and_mirrors():
+    """Maps of all silhouettes of the Weizmann actions, each clip followed by its mirror image, as the experiment shows them."""
+    try:
+        clips = weizmann()
+    except MissingDataError as error:
+        pytest.skip(str(error))
+    pictures = normalize_silhouettes(clips.frames, clips.length, (SIDE, SIDE))
+    sides = []
+    for side in (pictures, np.ascontiguousarray(pictures[:, :, ::-1])):
+        sides.append(np.concatenate([oriented_edges(side, 8, 40.0), change_maps(side, clips.length)], axis=1))
+    order = [f for c in range(len(clips.length)) for f in 2 * [slice(clips.start[c], clips.start[c] + clips.length[c])]]
+    return ActiveRows.from_dense(np.concatenate([sides[i % 2][part] for i, part in enumerate(order)]))
+
+
+@pytest.mark.parametrize("learn", [True, False], ids=["learn", "read"])
+def test_clips(benchmark, one_thread, learn):
+    """As two layers, which is how the experiment has the net."""
+    shared = {"u_exponent": 8.0, "activation_bounds": (3, None), "saturation_limit": 0.08, "random_state": 0}
+    rows = clips_and_mirrors()
+    layers = [SparseyLayer((SIDE, SIDE), MAPS, (f, f), (step, step), 8, 128, **shared) for f, step in ((14, 6), (10, 5))]
+    if not learn:
+        for layer in layers:
+            layer.present(rows, True, familiarity=False)
+
+    def step():
+        for layer in layers:
+            if learn:
+                layer.reset()
+            layer.present(rows, learn, familiarity=False)
+
+    benchmark.group = f"{'learn' if learn else 'read'} a frame of the Weizmann clips, two layers: {NAME}, one thread"
+    benchmark.extra_info["items"] = len(rows)
+    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
 
 
 # ---------------------------------------------------------------- three levels with H and D

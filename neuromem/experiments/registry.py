@@ -87,7 +87,7 @@ EXPERIMENTS = {
             "weizmann",
             "ten actions of a person never seen, goes on when called again",
             "weizmann",
-            "15",
+            "11",
             "none for this protocol",
             seeds=5,
         ),

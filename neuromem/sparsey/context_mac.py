@@ -11,7 +11,7 @@ from neuromem import validate
 from neuromem.backend import as_array, backend_of
 from neuromem.errors import FormatError, InputError
 from neuromem.parallel import kernel_threads
-from neuromem.protocols import ItemSpec, Recall
+from neuromem.protocols import Recall
 from neuromem.random import RandomState
 from neuromem.sparsey.active import ActiveRows
 from neuromem.sparsey.level import SparseyLevel
@@ -204,24 +204,6 @@ class SparseyContextMac(NetworkCodes):
         if "weights_" in arrays and n_rows > arrays["weights_"].size:  # before any table is made
             raise FormatError("weights_ is too small for the parents")
         super()._check_state(arrays, scalars)
-
-    @classmethod
-    def for_budget(
-        cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any
-    ) -> "SparseyContextMac":
-        """The mac with the most units per module whose state stays within ``n_bytes``.
-
-        Raises
-        ------
-        CapacityError
-            If not even two units per module fit.
-        """
-
-        def make(units: int) -> "SparseyContextMac":
-            return cls(item_spec.n_features, units_per_module=units, random_state=random_state, **params)
-
-        found: SparseyContextMac = cls._largest_within(n_bytes, item_spec, make)
-        return found
 
     # ---------------------------------------------------------------- steps
 

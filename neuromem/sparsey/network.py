@@ -1,9 +1,8 @@
 """Levels of macs whose codes last longer the higher they are."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
-from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState
 from neuromem.sparsey.level import SparseyLevel
 from neuromem.sparsey.network_memory import NetworkMemory
@@ -129,23 +128,8 @@ class SparseyNetwork(NetworkMemory):
         return default_levels(24) if self.levels is None else self.levels
 
     @classmethod
-    def for_budget(
-        cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any
-    ) -> "SparseyNetwork":
-        """The network of two levels with the most units per module whose state stays within ``n_bytes``.
-
-        Raises
-        ------
-        CapacityError
-            If not even two units per module fit.
-        """
-        width = item_spec.n_features
-
-        def make(units: int) -> "SparseyNetwork":
-            return cls(width, default_levels(units), random_state=random_state, **params)
-
-        found: SparseyNetwork = cls._largest_within(n_bytes, item_spec, make)
-        return found
+    def _of_size(cls, n_features: int, units_per_module: int, **params: Any) -> Self:
+        return cls(n_features, default_levels(units_per_module), **params)
 
 
 def default_levels(units_per_module: int) -> list[SparseyLevel]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from math import lcm
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -276,18 +276,30 @@ class NetworkState(Estimator):
         return 8 * tables.n_words + 5 * tables.n_cells + context
 
     @classmethod
-    def _largest_within(cls, n_bytes: int, item_spec: ItemSpec, make: Any) -> Any:
-        """``make(units)`` for the largest number of units whose state stays within ``n_bytes``."""
+    def for_budget(cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any) -> Self:
+        """The memory with the most units per module whose state stays within ``n_bytes``; a network has two levels then.
+
+        Raises
+        ------
+        CapacityError
+            If not even two units per module fit.
+        """
         low, high = 2, 65535
         while low <= high:
             middle = (low + high) // 2
-            if make(middle).estimate_nbytes(item_spec.n_features) <= n_bytes:
+            if cls._of_size(item_spec.n_features, middle, **params).estimate_nbytes(item_spec.n_features) <= n_bytes:
                 low = middle + 1
             else:
                 high = middle - 1
         if high < 2:
             raise CapacityError(f"n_bytes={n_bytes} holds no {cls.__name__} for {item_spec.n_features} features")
-        return make(high)
+        return cls._of_size(item_spec.n_features, high, random_state=random_state, **params)
+
+    @classmethod
+    def _of_size(cls, n_features: int, units_per_module: int, **params: Any) -> Self:
+        make: Any = cls  # subclasses have these parameters
+        made: Self = make(n_features, units_per_module=units_per_module, **params)
+        return made
 
     @property
     def item_spec(self) -> ItemSpec:

@@ -8,7 +8,6 @@ import numpy as np
 from neuromem import validate
 from neuromem.backend import array_module, as_array, is_device_array, to_host
 from neuromem.errors import FormatError, InputError
-from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState
 from neuromem.sparsey.label_field import READOUTS, LabelField
 from neuromem.sparsey.level import SparseyLevel
@@ -272,21 +271,3 @@ class SparseySequenceMemory(NetworkMemory):
             field.smoothing,
         ):
             raise FormatError("labels_ is not a label field of this memory's shape")
-
-    @classmethod
-    def for_budget(
-        cls, n_bytes: int, item_spec: ItemSpec, *, random_state: RandomState = None, **params: Any
-    ) -> "SparseySequenceMemory":
-        """The memory with the most units per module whose state stays within ``n_bytes``.
-
-        Raises
-        ------
-        CapacityError
-            If not even two units per module fit.
-        """
-
-        def make(units: int) -> "SparseySequenceMemory":
-            return cls(item_spec.n_features, units_per_module=units, random_state=random_state, **params)
-
-        found: SparseySequenceMemory = cls._largest_within(n_bytes, item_spec, make)
-        return found
