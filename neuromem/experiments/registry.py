@@ -59,7 +59,7 @@ EXPERIMENTS = {
             "retention_orhan",
             "600 items, six conditions, up to 100,000 items later",
             "none",
-            "3",
+            "10",
             "findings in words",
             seeds=4,
         ),
