@@ -161,6 +161,7 @@ def test_active_rows_check_themselves():
         (np.array([-1], np.int32), good[1]),
         (good[0], np.array([0, 2], np.int64)),
         (good[0].astype(np.int64), good[1]),
+        (np.array([0, 2, 0], np.int32), np.array([0, 3], np.int64)),
     ):
         with pytest.raises(InputError, match="ind"):
             ActiveRows(indices, indptr, 3)

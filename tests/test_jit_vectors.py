@@ -63,6 +63,6 @@ def test_rows_are_counted_whatever_their_number(n_words, n_rows):
     rows[:n_rows] = np.random.default_rng(n_rows).permutation(N_ROWS)[:n_rows]
     n_planes = planes_for(n_rows)
     planes = np.full((max(n_planes, FAST_PLANES), n_words), 5, np.uint64)
-    count_rows(weights, rows, n_rows, n_planes, planes, np.empty((FAST_PLANES, n_words), np.uint64))
+    count_rows(weights, rows, n_rows, n_planes, planes, np.empty((FAST_PLANES + 1, n_words), np.uint64))
     assert FAST_ROWS == 2**FAST_PLANES - 1
     assert (counts_of(planes) == bits(weights[rows[:n_rows]]).sum(axis=0)).all()

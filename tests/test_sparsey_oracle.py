@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from neuromem import SparseyMac
+from neuromem import SparseyLayer, SparseyMac
 from neuromem.random import key_for
+from neuromem.sparsey.kernels.present import TABLED
+from neuromem.sparsey.kernels.routing import ITEMS_PER_ROUTE, ROUTED_FROM
 from neuromem.sparsey.packing import pack_cells, padded_units, unpack_cells
 from neuromem.sparsey.reference import ReferenceMac
 
@@ -107,3 +109,37 @@ def test_three_hundred_active_inputs_do_not_wrap():
     items = np.ones((1, 70_000), np.uint8)
     wide.write(items)
     assert wide.familiarity(items)[0] == 1.0
+
+
+def test_counts_beyond_sixteen_bits_choose_as_the_reference_does():
+    X = np.ones((4, 70_000), np.uint8)
+    X[1:, :2000] = 0  # 68,000 in common, of which 16 bits would leave 2,464
+    mac = SparseyMac(70_000, 3, 4, u_exponent=1.0, freeze=None, random_state=0)
+    mac._allocate(70_000)
+    mac.saturation_warned_ = True
+    reference = reference_of(mac)
+    shown = mac.present(X, True, written=True)
+    for i, x in enumerate(X):
+        _, written, familiarity = reference.present(x, True)
+        assert np.array_equal(shown.written_codes[i, 0], written) and shown.familiarity[i, 0] == familiarity
+
+
+@pytest.mark.filterwarnings("ignore::neuromem.errors.SaturationWarning")
+def test_long_streams_are_handed_out_and_short_ones_looked_through_to_the_same_end():
+    """More items than are handed out at once, over fields that overlap, with counts beyond the tables of V."""
+    rng = np.random.default_rng(0)
+    X = (rng.random((40, 2 * 24 * 24)) < 0.3).astype(np.uint8)[rng.integers(0, 40, ITEMS_PER_ROUTE + 70)]
+    X[::5] = 1
+    whole, parts = (
+        SparseyLayer((24, 24), 2, (12, 12), (6, 6), 2, 6, u_exponent=3.0, saturation_limit=0.9, random_state=0) for _ in range(2)
+    )
+    assert X[0].reshape(2, 24, 24)[:, :12, :12].sum() > TABLED
+    together = whole.present(X, True, written=True)
+    cuts = [parts.present(X[i : i + ROUTED_FROM - 1], True, written=True) for i in range(0, len(X), ROUTED_FROM - 1)]
+    for name in ("codes", "written_codes", "familiarity"):
+        assert np.array_equal(getattr(together, name), np.concatenate([getattr(cut, name) for cut in cuts])), name
+    assert np.array_equal(whole.weights_, parts.weights_) and np.array_equal(whole.frozen_, parts.frozen_)
+    read = whole.present(X, False)
+    cuts = [whole.present(X[i : i + ROUTED_FROM - 1], False) for i in range(0, len(X), ROUTED_FROM - 1)]
+    for name in ("codes", "familiarity"):
+        assert np.array_equal(getattr(read, name), np.concatenate([getattr(cut, name) for cut in cuts])), name

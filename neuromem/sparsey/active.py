@@ -26,7 +26,7 @@ class ActiveRows:
     Raises
     ------
     InputError
-        If the arrays do not fit together or name a feature that does not exist.
+        If the arrays do not fit together, name a feature that does not exist, or name one twice in an item.
     BackendError
         If they live on different devices.
 
@@ -61,6 +61,11 @@ class ActiveRows:
             raise InputError("indptr does not cut indices into items: it must rise from 0 to len(indices)")
         if len(self.indices) and not 0 <= self.indices.min() <= self.indices.max() < self.n_features:
             raise InputError(f"indices name features outside 0 ... {self.n_features - 1}")
+        xp = array_module(self.indices)
+        item = self._item_of_each_index()
+        found = xp.sort(item * self.n_features + self.indices)
+        if (found[1:] == found[:-1]).any():  # kernels have room for each afferent once
+            raise InputError("indices name a feature twice in one item")
 
     @classmethod
     def _trusted(cls, indices: Any, indptr: Any, n_features: int) -> "ActiveRows":
@@ -92,9 +97,13 @@ class ActiveRows:
         """The table, uint8 (n_items, n_features)."""
         xp = array_module(self.indices)
         X = xp.zeros((len(self), self.n_features), np.uint8)
-        item = xp.searchsorted(self.indptr, xp.arange(len(self.indices)), side="right") - 1
-        X[item, self.indices] = 1
+        X[self._item_of_each_index(), self.indices] = 1
         return X
+
+    def _item_of_each_index(self) -> np.ndarray:
+        xp = array_module(self.indices)
+        item: np.ndarray = xp.searchsorted(self.indptr, xp.arange(len(self.indices)), side="right") - 1
+        return item
 
     def __len__(self) -> int:
         return len(self.indptr) - 1

@@ -30,7 +30,7 @@ def count_rows(weights, rows, n_rows, n_planes, planes, part):
         ``n_planes`` must be large enough for ``n_rows``.
     planes : uint64 (>= max(n_planes, FAST_PLANES), n_words)
         Output.
-    part : uint64 (FAST_PLANES, n_words)
+    part : uint64 (FAST_PLANES + 1, n_words)
         Work space.
     """
     add_all_words(weights, rows, 0, min(n_rows, FAST_ROWS), planes)
@@ -38,13 +38,21 @@ def count_rows(weights, rows, n_rows, n_planes, planes, part):
         planes[p, :] = ZERO
     for first in range(FAST_ROWS, n_rows, FAST_ROWS):
         add_all_words(weights, rows, first, min(n_rows - first, FAST_ROWS), part)
-        for i in range(weights.shape[1]):
-            carry = ZERO
-            for p in range(n_planes):
-                x = planes[p, i]
-                y = part[p, i] if p < FAST_PLANES else ZERO
-                planes[p, i] = x ^ y ^ carry
-                carry = (x & y) | ((x ^ y) & carry)
+        carry = part[FAST_PLANES]
+        carry[:] = ZERO
+        for p in range(FAST_PLANES):
+            plane, more = planes[p], part[p]
+            for i in range(weights.shape[1]):
+                x, y, c = plane[i], more[i], carry[i]
+                half = x ^ y
+                plane[i] = half ^ c
+                carry[i] = (x & y) | (half & c)
+        for p in range(FAST_PLANES, n_planes):
+            plane = planes[p]
+            for i in range(weights.shape[1]):
+                x, c = plane[i], carry[i]
+                plane[i] = x ^ c
+                carry[i] = x & c
 
 
 @jit
@@ -234,7 +242,7 @@ def accumulate_and_choose(
     n_afferents = weights.shape[0] - 1
     rows = np.empty(row_of_feature.shape[0] + GROUP, np.int32)
     planes = np.empty((max(planes_for(n_afferents), FAST_PLANES), weights.shape[1]), np.uint64)
-    part = np.empty((FAST_PLANES, weights.shape[1]), np.uint64)
+    part = np.empty((FAST_PLANES + 1, weights.shape[1]), np.uint64)
     candidates = np.empty(weights.shape[1], np.uint64)
     any_kept = np.empty(n_modules, np.uint64)
     for n in range(indptr.shape[0] - 1):

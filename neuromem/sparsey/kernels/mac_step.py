@@ -94,7 +94,7 @@ def workspace(macs, n_features, multipliers):
     folded = (
         np.empty(n_total, np.int32),
         np.empty(max(planes_for(n_total), FAST_PLANES) * n_words, np.uint64),
-        np.empty(FAST_PLANES * n_words, np.uint64),
+        np.empty((FAST_PLANES + 1) * n_words, np.uint64),
         np.empty(n_words, np.uint64),
         np.empty(most_modules, np.uint64),
     )
@@ -255,7 +255,7 @@ def run_macs(start, stop, first_mac, stop_mac, flags, first_step, frames, networ
                 by_counts = present == U and once
                 n_planes = len(all_planes) // n_words
                 planes = all_planes[: n_planes * n_words].reshape((n_planes, n_words))
-                part = all_parts[: FAST_PLANES * n_words].reshape((FAST_PLANES, n_words))
+                part = all_parts[: (FAST_PLANES + 1) * n_words].reshape((FAST_PLANES + 1, n_words))
                 used = 0
                 if n_u > 0:
                     used, top = count_signal(weights, rows_u, times_u, n_u, once or level == 0, repeated, planes, part)
