@@ -20,6 +20,7 @@ FUNCTIONS = (
         "maximum",
         "minimum",
         "searchsorted",
+        "sort",
         "sqrt",
         "take_along_axis",
         "unique",

@@ -17,6 +17,7 @@ from neuromem.sparsey.code_state import FREEZES, TRANSFERS, CodeState
 from neuromem.sparsey.controls import imprinted_weights
 from neuromem.sparsey.decay import FULL_WEIGHT
 from neuromem.sparsey.packing import pack_cells, padded_units
+from neuromem.sparsey.winners import silent_winners
 
 SATURATED_FILL = 0.6  # recall stays above 99 % up to about this fill
 # Nanoseconds on one thread: for each active afferent of each item and mac, and for each weight of a winner that is looked at.
@@ -264,16 +265,7 @@ class CodeMemory(CodeState):
     def _checked_codes(self, codes: Any, name: str = "codes") -> np.ndarray:
         self._check_fitted()
         codes = as_array(codes)
-        shape = (self.n_macs_, self.n_modules)
-        if codes.shape[1:] != shape or codes.ndim != 3 or codes.dtype.kind not in "iu":
-            raise InputError(
-                f"{name} has shape {codes.shape} and dtype {codes.dtype}, integers (n, {shape[0]}, {shape[1]}) were expected"
-            )
-        silent = codes == self.silent_
-        if ((codes < 0) | ((codes >= self.units_per_module) & ~silent)).any():
-            raise InputError(f"{name} has winners outside 0 ... {self.units_per_module - 1} (silent: {self.silent_})")
-        if (silent.any(axis=2) != silent.all(axis=2)).any():
-            raise InputError(f"{name} has a mac that is silent in some of its modules only")
+        silent_winners(codes, name, (None, self.n_macs_, self.n_modules), self.units_per_module)
         checked: np.ndarray = array_module(codes).ascontiguousarray(codes, self.code_dtype_)
         return checked
 

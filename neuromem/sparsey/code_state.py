@@ -13,6 +13,7 @@ from neuromem.protocols import ItemSpec
 from neuromem.random import RandomState, generator_for, key_for, seed_sequence_of
 from neuromem.sparsey.decay import decay_tables
 from neuromem.sparsey.packing import pack_cells, unpack_cells, words_per_row
+from neuromem.sparsey.winners import code_dtype
 
 TRANSFERS = ("psi", "logistic")
 NORMALIZATIONS = ("input", "fixed")
@@ -116,7 +117,7 @@ class CodeState(Estimator):
     @property
     def code_dtype_(self) -> np.dtype:
         """uint8 where 255 units or fewer compete in a module, else uint16."""
-        return np.dtype(np.uint8 if self.units_per_module <= 255 else np.uint16)
+        return code_dtype(self.units_per_module)
 
     # ---------------------------------------------------------------- state
 

@@ -18,6 +18,7 @@ from neuromem.sparsey.level import SparseyLevel
 from neuromem.sparsey.network_codes import NetworkCodes, NetworkTrace, mean_awake
 from neuromem.sparsey.network_state import NetworkState
 from neuromem.sparsey.network_tables import NetworkTables, network_tables
+from neuromem.sparsey.winners import silent_winners
 
 LEARNS, FREE = 2, 4  # flags of a step, as the kernels have them
 ITEM_NS, AFFERENT_NS = 4000.0, 50.0  # on one thread: for an item, and for each active afferent
@@ -225,15 +226,8 @@ class SparseyContextMac(NetworkCodes):
         """Winners as they were given, -1 where silent."""
         codes = as_array(codes)
         self._check_device(backend_of(**{name: codes}))
-        if codes.shape != shape or (codes.dtype.kind not in "iu" and codes.size):
-            raise InputError(f"{name} has shape {codes.shape} and dtype {codes.dtype}, integers {shape} were expected")
-        winners: np.ndarray = codes.astype(np.int64)
-        winners[winners == (255 if units <= 255 else 65535)] = -1
-        if ((winners < -1) | (winners >= units)).any():
-            raise InputError(f"{name} has winners outside 0 ... {units - 1}")
-        silent = winners < 0
-        if (silent.any(axis=-1) != silent.all(axis=-1)).any():
-            raise InputError(f"{name} has a mac that is silent in some of its modules only")
+        silent = silent_winners(codes, name, shape, units, minus_one=True)
+        winners: np.ndarray = np.where(silent, -1, codes.astype(np.int64))
         return winners
 
     def _items(self, items: Any, horizontal: Any, top_down: Any) -> tuple[ActiveRows, np.ndarray, int]:
@@ -400,11 +394,7 @@ class SparseyContextMac(NetworkCodes):
         float32 (n, n_features)
             Given features as they are, the others as scores in [0, 1].
         """
-        self._check_fitted()
-        cues = as_array(cues)
-        self._check_device(backend_of(cues=cues))
-        cues = validate.binary_items(cues, self.n_features_in_, name="cues", owner=type(self).__name__)
-        known = validate.feature_mask(known, *cues.shape)
+        cues, known, _ = self._known_part(cues, known)
         scores = self.read(np.where(known, cues, 0), horizontal=horizontal, top_down=top_down).values[:, 0]
         found: np.ndarray = np.where(known, cues, scores).astype(np.float32)
         return found

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import array_module, as_array, to_host
+from neuromem.backend import array_module, as_array, is_device_array, to_host
 from neuromem.errors import InputError, SaturationWarning
 from neuromem.parallel import kernel_threads
 from neuromem.protocols import Recall
 from neuromem.sparsey.active import ActiveRows
 from neuromem.sparsey.code_memory import RECONSTRUCT_NS, SATURATED_FILL
 from neuromem.sparsey.network_state import ABSENT, NetworkState
+from neuromem.sparsey.winners import code_dtype, silent_winners
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,17 @@ class NetworkCodes(NetworkState):
         self._check_device(self._backend(X=X))
         return ActiveRows.from_dense(validate.binary_items(X, width, owner=type(self).__name__))
 
+    def _known_part(self, cues: Any, known: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Checked cues and mask of what is given of them, where they live, and the module of arrays there."""
+        self._check_fitted()
+        cues = as_array(cues)
+        self._check_device(self._backend(cues=cues))
+        cues = validate.binary_items(cues, self.n_features_in_, name="cues", owner=type(self).__name__)
+        known = validate.feature_mask(known, *cues.shape)
+        if not is_device_array(known):
+            known = array_module(cues).asarray(known)
+        return cues, known, self._backend(cues=cues, known=known).xp
+
     def _trace_of(self, history: tuple[np.ndarray, ...]) -> NetworkTrace:
         codes, recalled, ages, _, familiarity, versions = history
         starts = self.tables_.level_starts
@@ -70,7 +82,7 @@ class NetworkCodes(NetworkState):
             modules = slice(first, first + n_macs * level.n_modules)
             first = modules.stop
             shape = (len(codes), n_macs, level.n_modules)
-            dtype = np.uint8 if level.units_per_module <= 255 else np.uint16  # -1 wraps to "silent"
+            dtype = code_dtype(level.units_per_module)  # -1 wraps to "silent"
             seen = xp.where(versions[:, macs] == ABSENT, np.nan, versions[:, macs])
             named = (codes[:, modules].astype(dtype).reshape(shape), recalled[:, modules].astype(dtype).reshape(shape))
             parts.append((*named, ages[:, macs], familiarity[:, macs], seen))
@@ -111,15 +123,7 @@ class NetworkCodes(NetworkState):
         codes = as_array(codes)
         self._check_device(self._backend(codes=codes))
         level, n_first = self._level_list()[0], int(self.tables_.level_starts[1])
-        if codes.ndim != 3 or codes.shape[1:] != (n_first, level.n_modules) or codes.dtype.kind not in "iu":
-            raise InputError(
-                f"codes has shape {codes.shape} and dtype {codes.dtype}, integers (n, {n_first}, {level.n_modules}) were expected"
-            )
-        silent = codes == (255 if level.units_per_module <= 255 else 65535)
-        if ((codes < 0) | ((codes >= level.units_per_module) & ~silent)).any():
-            raise InputError(f"codes has winners outside 0 ... {level.units_per_module - 1}")
-        if (silent.any(axis=2) != silent.all(axis=2)).any():
-            raise InputError("codes has a mac that is silent in some of its modules only")
+        silent = silent_winners(codes, "codes", (None, n_first, level.n_modules), level.units_per_module)
         winners = array_module(codes).where(silent, np.int32(-1), codes.astype(np.int32))
         return self._project(winners.reshape(len(codes), n_first * level.n_modules))
 

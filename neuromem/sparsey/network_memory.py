@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from neuromem import validate
-from neuromem.backend import NUMPY, array_module, as_array, is_device_array, to_host
+from neuromem.backend import NUMPY, array_module, as_array, to_host
 from neuromem.errors import InputError
 from neuromem.parallel import kernel_threads
 from neuromem.protocols import Recall
@@ -247,12 +247,7 @@ class NetworkMemory(NetworkCodes):
         float32 (n, n_features)
             Given features as they are, the others as scores in [0, 1].
         """
-        self._check_fitted()
-        cues = validate.binary_items(as_array(cues), self.n_features_in_, name="cues", owner=type(self).__name__)
-        known = validate.feature_mask(known, *cues.shape)
-        if not is_device_array(known):
-            known = array_module(cues).asarray(known)
-        xp = self._backend(cues=cues, known=known).xp
+        cues, known, xp = self._known_part(cues, known)
         _, history = self._read(xp.where(known, cues, 0).astype(np.uint8), np.ones(len(cues), np.int64))
         found: np.ndarray = xp.where(known, cues, self._project(history[0])).astype(np.float32)
         return found
