@@ -32,7 +32,7 @@ EXPERIMENTS = {
     row.name: row
     for row in (
         Experiment("mnist-200", "mnist200", "200 skeleton digits per class, shown once", "MNIST", "2", "91 %, 220 s to learn"),
-        Experiment("mnist", "mnist", "all 60,000 digits, shown once", "MNIST", "8", "about 90 % on a subset"),
+        Experiment("mnist", "mnist", "all 60,000 digits, shown once", "MNIST", "4", "about 90 % on a subset"),
         Experiment("sisc", "sisc", "similar inputs get similar codes, against the closed form", "none", "0.2", "none read"),
         Experiment("sparsey-capacity", "capacity", "how much a mac holds; time against items stored", "none", "1", "none read"),
         Experiment("sparsey-continual", "continual", "five two-class tasks in a row, no replay", "MNIST", "4", "none"),
